@@ -1,0 +1,162 @@
+// The half of the API that C implements: threads, allocation, barriered bulk stores, roots, pools.
+// Included by tricolor.h; Swift reaches it through the module CTricolor.
+#ifndef TRICOLOR_API_H
+#define TRICOLOR_API_H
+
+#include "tricolor_fast.h"
+#include "tricolor_types.h"
+
+TRI_EXTERN_C_BEGIN
+TRI_BEGIN_NONNULL
+
+// MARK: Threads
+
+enum {
+  /// The thread's native stack and registers are not scanned: every reference it holds across a
+  /// safepoint is in a handle scope, an operand stack or another root.
+  TRI_ATTACH_PRECISE = 1u << 0,
+};
+
+/// Attaches the calling thread. O(1), about as dear as starting a thread; may wait for a stop to end.
+/// Errors: TRI_ALREADY_ATTACHED, TRI_OUT_OF_MEMORY.
+tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator *TRI_NULLABLE *TRI_NONNULL out_mutator);
+/// Detaches the calling thread; the mutator is gone afterwards. A thread that ends without it is detached
+/// by a thread-exit hook. Errors: TRI_SCOPE_OPEN (nothing was changed).
+tri_status tri_detach(tri_mutator *mutator);
+/// The calling thread's mutator for this heap, or NULL.
+tri_mutator *TRI_NULLABLE tri_current_mutator(tri_heap *heap);
+/// Between begin and end the thread counts as stopped: it may block, and must not touch the heap. Regions
+/// do not nest. The native stack is taken as it is at the call: references that must survive have to be in
+/// the caller's frames (or any other root) at that moment. Costs one atomic exchange each.
+void tri_blocking_begin(tri_mutator *mutator);
+void tri_blocking_end(tri_mutator *mutator);
+
+// MARK: Layouts and types
+
+/// Interns a layout: the same description answers the same layout. Takes a lock; make layouts once, at
+/// start-up. Errors: TRI_BAD_LAYOUT, TRI_OUT_OF_MEMORY.
+tri_status tri_layout_make(tri_heap *heap, const tri_layout_description *description,
+                           tri_layout *TRI_NULLABLE *TRI_NONNULL out_layout);
+/// The layouts every heap has. Never NULL, no lock.
+tri_layout *tri_layout_leaf(tri_heap *heap);
+tri_layout *tri_layout_references(tri_heap *heap);
+tri_layout *tri_layout_conservative(tri_heap *heap);
+/// A type of fixed size, for tri_new(). Errors: TRI_BAD_LAYOUT (bytes is 0, or the layout's prefix is longer),
+/// TRI_TOO_LARGE (above TRI_SMALL_BYTES_MAX: use tri_alloc()), TRI_TOO_MANY_LAYOUTS, TRI_OUT_OF_MEMORY.
+tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_type *out_type);
+
+// MARK: Objects
+
+/// tri_alloc() with the reason for a failure, and with an alignment: any power of two up to
+/// TRI_ALIGNMENT_MAX (objects are always 16-byte aligned). On failure *out_object is untouched.
+/// Errors: TRI_OUT_OF_MEMORY, TRI_LIMIT_REACHED, TRI_TOO_LARGE, TRI_BAD_ALIGNMENT, TRI_TOO_MANY_LAYOUTS.
+tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, size_t alignment,
+                        void *TRI_NULLABLE *TRI_NONNULL out_object);
+/// count elements of element_bytes each; TRI_TOO_LARGE when the product overflows. Errors as tri_allocate().
+tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t count, size_t element_bytes,
+                              void *TRI_NULLABLE *TRI_NONNULL out_object);
+/// Gives an object back now. The caller knows that nothing refers to it any more. NULL and the empty object
+/// are ignored. A pointer that is not the start of a live object of this heap, or a second free, stops the
+/// process. During marking the memory is reused only after the cycle. Any attached thread may free.
+void tri_free(tri_mutator *mutator, void *TRI_NULLABLE object);
+/// The one object of size 0: freeing it does nothing, roots and slots may hold it, it is never reclaimed.
+void *tri_empty_object(void);
+/// The start of the live object that an address lies in, or NULL. Any thread; O(1). The answer is stable
+/// only while the caller keeps the object alive.
+void *TRI_NULLABLE tri_object_start(tri_heap *heap, const void *TRI_NULLABLE address);
+/// The bytes usable in an object: its size rounded up to its slot. 0 for the empty object. Traps on others.
+size_t tri_object_bytes(tri_heap *heap, const void *object);
+/// The layout an object was allocated with.
+tri_layout *tri_object_layout(tri_heap *heap, const void *object);
+
+/// memmove for reference slots inside an object: every overwritten and every stored value is shaded as a
+/// store would. Regions may overlap. `object` holds the destination.
+void tri_copy(tri_mutator *mutator, void *object, void *destination, const void *source, size_t words);
+/// Sets reference slots to NULL, through the barrier.
+void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words);
+
+// MARK: Roots
+
+enum {
+  /// Stores into this root are not barriered: from the next cycle on its heap shades every stored value
+  /// and scans stacks and roots again in the final stop.
+  TRI_ROOT_PLAIN = 1u << 0,
+  /// The words may be anything, interior pointers included.
+  TRI_ROOT_CONSERVATIVE = 1u << 1,
+};
+
+/// Registers words of the embedder's memory as roots. Store into them with tri_root_store() unless
+/// TRI_ROOT_PLAIN. Overlapping ranges are allowed; each start once. Errors: TRI_OUT_OF_MEMORY.
+tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_t flags);
+/// Forgets the range that starts here. Errors: TRI_NOT_FOUND.
+tri_status tri_root_remove_range(tri_heap *heap, void *words);
+/// A function that hands roots to tri_visit(). Runs on the collecting thread; implies TRI_ROOT_PLAIN unless
+/// all memory it reads is stored to with tri_root_store().
+typedef void tri_root_function(tri_visitor *visitor, void *TRI_NULLABLE context);
+tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, void *TRI_NULLABLE context,
+                                 uint32_t flags);
+tri_status tri_root_remove_callback(tri_heap *heap, tri_root_function *function, void *TRI_NULLABLE context);
+
+/// A root of its own for one object. NULL when memory is refused. Any thread may read it; set and free with
+/// a mutator. O(1).
+tri_handle *TRI_NULLABLE tri_handle_make(tri_mutator *mutator, void *TRI_NULLABLE object);
+void *TRI_NULLABLE tri_handle_get(const tri_handle *handle);
+void tri_handle_set(tri_mutator *mutator, tri_handle *handle, void *TRI_NULLABLE object);
+void tri_handle_free(tri_mutator *mutator, tri_handle *handle);
+/// The same without a mutator, for destructors that run anywhere. Waits for a stop to end.
+void tri_handle_free_any_thread(tri_heap *heap, tri_handle *handle);
+
+/// A handle scope: slots made inside live until its end; cheap roots for C frames (a store each).
+typedef struct tri_scope {
+  size_t depth;
+} tri_scope;
+tri_scope tri_scope_begin(tri_mutator *mutator);
+/// A slot of the innermost scope holding the object. Plain loads and stores on it are fine. Traps outside
+/// a scope. NULL when memory is refused.
+void *TRI_NULLABLE *TRI_NULLABLE tri_scope_slot(tri_mutator *mutator, void *TRI_NULLABLE object);
+/// Scopes end in the opposite order they began; anything else traps.
+void tri_scope_end(tri_mutator *mutator, tri_scope scope);
+
+/// An interpreter's operand stack: the words from `base` up to what *top points to are scanned with the
+/// mutator's own stack, so pushes and pops need no barrier. Errors: TRI_OUT_OF_MEMORY.
+tri_status tri_operand_stack_add(tri_mutator *mutator, void *base, void *TRI_NULLABLE *TRI_NONNULL top);
+tri_status tri_operand_stack_remove(tri_mutator *mutator, void *base);
+
+/// From a tracer or a root function: hands over one reference. NULL, immediates and addresses outside the
+/// heap are skipped; anything else must be the start of an object.
+void tri_visit(tri_visitor *visitor, const void *TRI_NULLABLE reference);
+/// The same for a word that may be any address inside an object, or no address at all.
+void tri_visit_conservative(tri_visitor *visitor, const void *TRI_NULLABLE word);
+
+// MARK: Pools and hooks (S4)
+
+enum {
+  /// What a cycle clears survives one more cycle in a victim list: reuse at the price of memory that is
+  /// freed one cycle late. Force modes drop victims too.
+  TRI_POOL_VICTIM = 1u << 0,
+};
+/// A bag of spare objects. Errors: TRI_OUT_OF_MEMORY.
+tri_status tri_pool_make(tri_heap *heap, uint32_t flags, tri_pool *TRI_NULLABLE *TRI_NONNULL out_pool);
+/// Adds an object. When memory for the list is refused the object is simply dropped.
+void tri_pool_put(tri_mutator *mutator, tri_pool *pool, void *object);
+/// Takes the object put last, or NULL.
+void *TRI_NULLABLE tri_pool_take(tri_mutator *mutator, tri_pool *pool);
+size_t tri_pool_count(tri_pool *pool);
+/// Forgets the pool and what it holds.
+void tri_pool_free(tri_heap *heap, tri_pool *pool);
+
+/// Called at the very start of every cycle, before the write barrier goes on, so that what only a cache
+/// held is freed in this cycle. It must not allocate from the heap, store into it or block.
+typedef void tri_clear_function(tri_mode mode, void *TRI_NULLABLE context);
+enum {
+  /// The hook runs with the world stopped, in background mode too.
+  TRI_HOOK_NEEDS_STOP = 1u << 0,
+};
+/// Hooks run in the order they were added. Errors: TRI_OUT_OF_MEMORY.
+tri_status tri_hook_add(tri_heap *heap, tri_clear_function *function, void *TRI_NULLABLE context, uint32_t flags);
+/// Errors: TRI_NOT_FOUND. A hook that is running on another thread may still finish.
+tri_status tri_hook_remove(tri_heap *heap, tri_clear_function *function, void *TRI_NULLABLE context);
+
+TRI_END_NONNULL
+TRI_EXTERN_C_END
+#endif

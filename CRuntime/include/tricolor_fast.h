@@ -1,0 +1,213 @@
+// The fast paths, inline so that C and Swift alike compile them into their callers: allocate, store
+// through the write barrier, poll. Everything rare is one cold call away.
+//
+// Thread rule for everything here: only the thread that attached a mutator may pass it.
+#ifndef TRICOLOR_FAST_H
+#define TRICOLOR_FAST_H
+
+#include "tricolor_types.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define TRI_ALWAYS_INLINE static inline __attribute__((always_inline))
+#define TRI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define TRI_COLD __attribute__((cold, noinline))
+#endif
+
+TRI_EXTERN_C_BEGIN
+TRI_BEGIN_NONNULL
+
+/// Up to 64 free slots of one group, ready to hand out: slot i starts at base + i * slot_bytes. A window
+/// with no bit set is the one branch to the slow path. Only its mutator writes it; the collector may
+/// while that mutator is stopped.
+struct tri_window {
+  uint64_t free_slots;
+  uintptr_t base;
+  uint32_t slot_bytes;
+  uint32_t loaded_next; ///< the windows this mutator has ever loaded, as a list
+  uint64_t reserved;
+};
+
+enum {
+  /// Where the windows start inside a mutator's own mapping.
+  TRI_MUTATOR_WINDOWS_OFFSET = 8192,
+  /// Windows come in pairs: the even one holds slots with old contents, the odd one slots that were zeroed
+  /// when the window was loaded (for sizes that the compiler does not know).
+  TRI_WINDOW_ZEROED = 1,
+  /// Slots up to this size are zeroed a whole window ahead.
+  TRI_ZERO_AHEAD_BYTES_MAX = 128,
+};
+
+/// The part of a mutator that compiled-in fast paths touch. Frozen: it is ABI.
+struct tri_mutator {
+  /// Not 0 while the write barrier is on for this thread. [owner; the collector while it is stopped]
+  uint32_t barrier;
+  /// Not 0 when the collector wants this thread to come by. [atomic]
+  uint32_t request;
+  uintptr_t heap_start;
+  uintptr_t heap_bytes;
+  tri_heap *heap;
+};
+
+/// The calling thread's innermost mutator: the one it attached last. Initial-exec, so that reading it is one
+/// instruction in a shared library too.
+extern __thread tri_mutator *TRI_NULLABLE tri_thread_mutator_current __attribute__((tls_model("initial-exec")));
+
+void *TRI_NULLABLE tri_refill_type(tri_mutator *mutator, tri_type type) TRI_COLD;
+void *TRI_NULLABLE tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
+void tri_store_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
+void tri_init_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
+void *TRI_NULLABLE tri_swap_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot,
+                                 void *TRI_NULLABLE value) TRI_COLD;
+void tri_safepoint_slow(tri_mutator *mutator) TRI_COLD;
+
+/// The mutator this thread attached last, of whatever heap; NULL when it is attached to none.
+TRI_ALWAYS_INLINE tri_mutator *TRI_NULLABLE tri_thread_mutator(void) { return tri_thread_mutator_current; }
+
+/// The size class of a size from 1 to TRI_SMALL_BYTES_MAX. Folds to a constant for a constant size.
+TRI_ALWAYS_INLINE uint32_t tri_size_class(size_t bytes) {
+  if (bytes <= 128) return (uint32_t)((bytes - 1) >> 4);
+  // Eight classes per doubling: the position of the top bit, then the three bits below it.
+  uint32_t octave = 63u - (uint32_t)__builtin_clzll((unsigned long long)(bytes - 1));
+  return (octave - 7u) * 8u + (uint32_t)((bytes - 1) >> (octave - 3u));
+}
+
+/// The slot size of a size class.
+TRI_ALWAYS_INLINE uint32_t tri_size_class_bytes(uint32_t size_class) {
+  if (size_class < 8) return (size_class + 1u) << 4;
+  uint32_t octave = (size_class - 8u) / 8u, step = (size_class - 8u) % 8u;
+  return (9u + step) << (octave + 4u);
+}
+
+TRI_ALWAYS_INLINE struct tri_window *tri_mutator_window(tri_mutator *mutator, uint32_t window) {
+  return (struct tri_window *)((char *)mutator + TRI_MUTATOR_WINDOWS_OFFSET) + window;
+}
+
+/// Zeroes a slot whose size the compiler knows.
+TRI_ALWAYS_INLINE void tri_zero_constant(void *slot, size_t bytes) {
+  __builtin_memset(slot, 0, bytes);
+}
+
+#if defined(__GNUC__) || defined(__clang__)
+typedef uint64_t tri_zero_vector __attribute__((vector_size(16), aligned(16), may_alias));
+#endif
+
+/// Zeroes a slot above TRI_ZERO_AHEAD_BYTES_MAX whose size is known at run time; a multiple of 16. A call
+/// to memset costs 2 to 3.6 ns more than this loop at these sizes (research, prototype E1).
+TRI_ALWAYS_INLINE void tri_zero_variable(void *slot, size_t bytes) {
+  if (bytes > 2048) {
+    __builtin_memset(slot, 0, bytes);
+    return;
+  }
+  const tri_zero_vector zero = {0, 0};
+  char *p = (char *)slot, *last = p + bytes - 64;
+  do {
+    ((tri_zero_vector *)p)[0] = zero;
+    ((tri_zero_vector *)p)[1] = zero;
+    ((tri_zero_vector *)p)[2] = zero;
+    ((tri_zero_vector *)p)[3] = zero;
+    p += 64;
+    __asm__ volatile("" ::: "memory"); // or the compiler makes it a call to memset again
+  } while (p < last);
+  ((tri_zero_vector *)last)[0] = zero;
+  ((tri_zero_vector *)last)[1] = zero;
+  ((tri_zero_vector *)last)[2] = zero;
+  ((tri_zero_vector *)last)[3] = zero;
+}
+
+/// A new object of a fixed-size type, zeroed. `bytes` must be the size the type was defined for; pass a
+/// constant (sizeof), that is what makes this a handful of instructions. NULL when the heap is full.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_new(tri_mutator *mutator, tri_type type, size_t bytes) {
+  uint32_t slot_bytes = tri_size_class_bytes(tri_size_class(bytes));
+  struct tri_window *window = tri_mutator_window(mutator, type.window);
+  uint64_t free_slots = window->free_slots;
+  void *object;
+  if (TRI_UNLIKELY(!free_slots)) {
+    object = tri_refill_type(mutator, type);
+    if (TRI_UNLIKELY(!object)) return object;
+  } else {
+    window->free_slots = free_slots & (free_slots - 1);
+    object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
+  }
+  tri_zero_constant(object, slot_bytes);
+  return object;
+}
+
+/// A new zeroed object of any size and layout. Size 0 answers the one shared empty object. NULL when the
+/// heap is full or the size exceeds what it can hold.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+  if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_slow(mutator, layout, bytes);
+  // A layout starts with the table of its windows by size class; 0, the window that is always empty, where
+  // this size was never asked for.
+  uint32_t index = __atomic_load_n((const uint32_t *)(const void *)layout + tri_size_class(bytes), __ATOMIC_RELAXED);
+  struct tri_window *window = tri_mutator_window(mutator, index);
+  uint64_t free_slots = window->free_slots;
+  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_slow(mutator, layout, bytes);
+  window->free_slots = free_slots & (free_slots - 1);
+  size_t slot_bytes = window->slot_bytes;
+  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
+  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX) tri_zero_variable(object, slot_bytes);
+  return object;
+}
+
+/// A new object without references and with undefined contents: the cheapest of all.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf_uninitialized(tri_mutator *mutator, size_t bytes) {
+  if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_slow(mutator, bytes);
+  // Every heap's first span classes are the plain leaves, one per size class; window 0 stays empty.
+  struct tri_window *window = tri_mutator_window(mutator, 2 * (1 + tri_size_class(bytes)));
+  uint64_t free_slots = window->free_slots;
+  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_leaf_slow(mutator, bytes);
+  window->free_slots = free_slots & (free_slots - 1);
+  return (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * window->slot_bytes);
+}
+
+/// Stores a reference into a slot of an object: barrier and store in one, with no safepoint between.
+/// `object` is the one the slot lies in (unused today; a generational mode needs it).
+TRI_ALWAYS_INLINE void tri_store(tri_mutator *mutator, void *object, void *slot, void *TRI_NULLABLE value) {
+  (void)object;
+  if (TRI_UNLIKELY(mutator->barrier))
+    tri_store_slow(mutator, (void *TRI_NULLABLE *)slot, value);
+  else
+    __atomic_store_n((void *TRI_NULLABLE *)slot, value, __ATOMIC_RELEASE);
+}
+
+/// The first store into a slot of an object just allocated, before the next safepoint: there is no old
+/// value to preserve.
+TRI_ALWAYS_INLINE void tri_init(tri_mutator *mutator, void *object, void *slot, void *TRI_NULLABLE value) {
+  (void)object;
+  if (TRI_UNLIKELY(mutator->barrier))
+    tri_init_slow(mutator, (void *TRI_NULLABLE *)slot, value);
+  else
+    __atomic_store_n((void *TRI_NULLABLE *)slot, value, __ATOMIC_RELEASE);
+}
+
+/// Stores a reference and returns what the slot held. Not atomic towards other mutators.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_swap(tri_mutator *mutator, void *object, void *slot,
+                                              void *TRI_NULLABLE value) {
+  (void)object;
+  void *TRI_NULLABLE *TRI_NONNULL place = (void *TRI_NULLABLE *)slot;
+  if (TRI_UNLIKELY(mutator->barrier)) return tri_swap_slow(mutator, place, value);
+  void *old = __atomic_load_n(place, __ATOMIC_RELAXED);
+  __atomic_store_n(place, value, __ATOMIC_RELEASE);
+  return old;
+}
+
+/// Stores a reference into a root that was registered without TRI_ROOT_PLAIN.
+TRI_ALWAYS_INLINE void tri_root_store(tri_mutator *mutator, void *slot, void *TRI_NULLABLE value) {
+  tri_store(mutator, slot, slot, value);
+}
+
+/// Lets the collector in, if it is waiting. Call it in loops that do not allocate: a mutator that neither
+/// allocates, polls nor blocks keeps every cycle waiting. Costs a load and a branch.
+TRI_ALWAYS_INLINE void tri_safepoint(tri_mutator *mutator) {
+  if (TRI_UNLIKELY(__atomic_load_n(&mutator->request, __ATOMIC_RELAXED))) tri_safepoint_slow(mutator);
+}
+
+/// Whether an address lies in this mutator's heap: a subtraction and a comparison.
+TRI_ALWAYS_INLINE bool tri_is_mine(const tri_mutator *mutator, const void *TRI_NULLABLE address) {
+  return (uintptr_t)address - mutator->heap_start < mutator->heap_bytes;
+}
+
+TRI_END_NONNULL
+TRI_EXTERN_C_END
+#endif

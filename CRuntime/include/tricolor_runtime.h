@@ -1,0 +1,107 @@
+// What the Swift Collector drives: a heap's creation, and the steps of a cycle, each asserting its phase.
+// Not for embedders; they use tri_collect() or Heap.gc().
+#ifndef TRICOLOR_RUNTIME_H
+#define TRICOLOR_RUNTIME_H
+
+#include "tricolor_types.h"
+
+TRI_EXTERN_C_BEGIN
+TRI_BEGIN_NONNULL
+
+/// How C calls up. Both are called without locks of the embedder's kind held; `context` is the front's own.
+typedef struct tri_front {
+  void *TRI_NULLABLE context;
+  /// Run a whole cycle on this thread: the collector thread, or an allocating thread.
+  void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode);
+  /// A sweep ended: live bytes are known, the next trigger can be set with tri_pacing_set().
+  void (*sweep_finished)(void *TRI_NULLABLE context);
+} tri_front;
+
+/// Makes the C half. The front must stay valid until tri_heap_close().
+tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri_heap *TRI_NULLABLE *TRI_NONNULL out_heap);
+/// Errors: TRI_MUTATORS_ATTACHED.
+tri_status tri_heap_close(tri_heap *heap);
+void *TRI_NULLABLE tri_heap_front_context(tri_heap *heap);
+/// The options as they are in force: defaults, the embedder's, then the environment.
+const tri_options *tri_heap_options(tri_heap *heap);
+void tri_statistics_read(tri_heap *heap, tri_statistics *out_statistics);
+/// Checks and completes options: TRI_BAD_OPTIONS with a line on standard error naming the one that is not understood.
+tri_status tri_options_resolve(const tri_options *TRI_NULLABLE given, tri_options *out_options);
+
+// MARK: The steps of a cycle, in the order gc() takes them
+
+/// Waits for the cycle lock; the caller's mutator stays attached and counts as stopped while it waits.
+void tri_cycle_begin(tri_heap *heap, tri_mode mode);
+/// S3.
+void tri_cycle_finish_sweep(tri_heap *heap);
+/// The C pools (S4).
+void tri_cycle_clear_pools(tri_heap *heap, bool drop_victims);
+/// The hooks that ask for a stop, or those that do not; whether any ask for one (S4).
+void tri_cycle_run_hooks(tri_heap *heap, tri_mode mode, bool needing_stop);
+bool tri_cycle_any_hook_needs_stop(tri_heap *heap);
+tri_phase tri_cycle_phase(tri_heap *heap);
+/// The one setter. Asserts what the move implies for the world and derives the barrier of stopped mutators; which
+/// moves are legal is the Swift Phase's to say.
+void tri_cycle_set_phase(tri_heap *heap, tri_phase phase);
+/// Reports an illegal move and stops the process.
+_Noreturn void tri_cycle_illegal_move(tri_phase phase, const char *event);
+/// Any broken expectation of the front: one line, then abort.
+_Noreturn void tri_cycle_fail(tri_heap *TRI_NULLABLE heap, const char *sentence);
+
+/// Phase mark: every mutator acknowledges the barrier and blackens its windows; the snapshot of S12 follows.
+void tri_cycle_enable_barrier(tri_heap *heap);
+/// Phase mark: every stack at its owner's safepoint, then all roots.
+void tri_cycle_scan_roots(tri_heap *heap);
+/// Phase mark, world running: marks until a round of handshakes finds nothing grey.
+void tri_cycle_mark_concurrently(tri_heap *heap);
+void tri_cycle_stop_world(tri_heap *heap);
+void tri_cycle_start_world(tri_heap *heap);
+/// Phase mark, world stopped: flushes what is left and marks it within a budget. False: more is grey than a stop
+/// should mark; start the world and mark on. `attempt` counts from 0; the budget grows with it.
+bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt);
+/// World stopped: forget that any stack was scanned (S9).
+void tri_cycle_reset_scan_state(tri_heap *heap);
+/// Phase markTermination of a forced cycle: everything from the roots, by all workers.
+void tri_cycle_mark_stopped(tri_heap *heap);
+/// Phase markTermination: no chunk, no buffer, no worker holds anything grey (S13); fatal otherwise.
+void tri_cycle_assert_marking_complete(tri_heap *heap);
+/// Phase markTermination, if wanted: the second mark (S10).
+void tri_cycle_checkmark(tri_heap *heap);
+/// World stopped, if wanted: structure checks.
+void tri_cycle_verify(tri_heap *heap);
+/// Phase off, world still stopped: marks become the allocation map; the snapshot for sweeping (S12).
+void tri_cycle_begin_sweep(tri_heap *heap);
+/// Phase off: sweeps everything (forceBlock, and the collector thread after a background cycle) ...
+void tri_cycle_sweep_all(tri_heap *heap);
+/// ... or leaves it to the collector thread and to allocation.
+void tri_cycle_sweep_in_background(tri_heap *heap);
+/// Records times; traps unless the phase is off (S8). Releases the cycle lock.
+void tri_cycle_end(tri_heap *heap);
+/// The collector's own pointer writes go through the barrier too (S5).
+void tri_cycle_store(tri_heap *heap, void *slot, void *TRI_NULLABLE value);
+uint64_t tri_monotonic_ns(void);
+/// The trace line of the cycle that is about to end (S11).
+void tri_cycle_print_trace(tri_heap *heap);
+
+/// What the pacer computes from.
+typedef struct tri_pacing_input {
+  uint64_t live_bytes, live_objects;  ///< found by the last sweep
+  uint64_t touched_bytes;             ///< heap memory written and not given back
+  uint64_t allocated_while_marking_bytes; ///< in the last cycle
+  uint64_t mark_cpu_ns;               ///< of the last cycle, all workers
+  uint64_t marked_objects;            ///< of the last cycle
+} tri_pacing_input;
+void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
+
+/// When the next cycle starts, how allocating threads help, and whether a lone mutator runs it itself.
+typedef struct tri_pacing {
+  int64_t trigger_bytes;
+  uint64_t goal_bytes;
+  uint32_t assist_objects_per_mib;
+  bool inline_cycles;
+} tri_pacing;
+void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing);
+
+TRI_END_NONNULL
+TRI_EXTERN_C_END
+#endif

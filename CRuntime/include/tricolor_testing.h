@@ -1,0 +1,69 @@
+// The one door to internals for tests. Nothing here is API.
+#ifndef TRICOLOR_TESTING_H
+#define TRICOLOR_TESTING_H
+
+#include "tricolor_types.h"
+
+TRI_EXTERN_C_BEGIN
+TRI_BEGIN_NONNULL
+
+/// Where a thread is, when it passes a step point.
+typedef enum TRI_CLOSED_ENUM tri_step_point {
+  TRI_STEP_ALLOCATE_SLOW TRI_SWIFT(allocateSlow),
+  TRI_STEP_ALLOCATE_LARGE TRI_SWIFT(allocateLarge),
+  TRI_STEP_REFILL TRI_SWIFT(refill),
+  TRI_STEP_FREE TRI_SWIFT(free),
+  TRI_STEP_STORE TRI_SWIFT(store),
+  TRI_STEP_BARRIER_FLUSH TRI_SWIFT(barrierFlush),
+  TRI_STEP_ASSIST TRI_SWIFT(assist),
+  TRI_STEP_SAFEPOINT TRI_SWIFT(safepoint),
+  TRI_STEP_HANDSHAKE TRI_SWIFT(handshake),
+  TRI_STEP_SCAN_STACK TRI_SWIFT(scanStack),
+  TRI_STEP_BLOCKING_BEGIN TRI_SWIFT(blockingBegin),
+  TRI_STEP_BLOCKING_END TRI_SWIFT(blockingEnd),
+  TRI_STEP_DETACH TRI_SWIFT(detach),
+  TRI_STEP_STOP_REQUEST TRI_SWIFT(stopRequest),
+  TRI_STEP_STOPPED TRI_SWIFT(stopped),
+  TRI_STEP_STARTED TRI_SWIFT(started),
+  TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
+  TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
+  TRI_STEP_PHASE TRI_SWIFT(phase),
+  TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
+  TRI_STEP_COUNT TRI_SWIFT(count),
+} tri_step_point;
+typedef void tri_step_function(tri_step_point point);
+
+/// Whether this build has step points (debug builds).
+bool tri_testing_has_steps(void);
+/// Called at every step point of every heap; NULL to end. Set it while nothing runs.
+void tri_testing_set_step_hook(tri_step_function *TRI_NULLABLE function);
+/// The next `count` requests to the system for memory are refused, after `skip` that are not.
+void tri_testing_refuse_memory(uint32_t skip, uint32_t count);
+
+bool tri_testing_is_marked(tri_heap *heap, const void *object);
+bool tri_testing_is_allocated(tri_heap *heap, const void *object);
+/// Words waiting in the calling thread's barrier buffer.
+uint32_t tri_testing_barrier_words(tri_mutator *mutator);
+bool tri_testing_barrier_is_on(tri_mutator *mutator);
+bool tri_testing_stack_is_grey(tri_mutator *mutator);
+/// Clears an object's mark, as a bug in the marker would.
+void tri_testing_unmark(tri_heap *heap, const void *object);
+/// Spans unswept, and the walk of structure checks; the latter traps on a violation. No mutator may run.
+bool tri_testing_sweep_is_running(tri_heap *heap);
+void tri_testing_verify(tri_heap *heap);
+/// Breaks one invariant each, for tests that show its assertion fires.
+typedef enum TRI_CLOSED_ENUM tri_break {
+  TRI_BREAK_LEFTOVER_GREY TRI_SWIFT(leftoverGrey),   ///< a grey chunk nobody will scan
+  TRI_BREAK_BARRIER_BUFFER TRI_SWIFT(barrierBuffer),  ///< a barrier word recorded in phase off
+  TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),    ///< a mark bit where nothing is allocated
+  TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),        ///< a page that leads to the wrong span
+  TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),      ///< a span that counts too many live slots
+} tri_break;
+void tri_testing_break(tri_heap *heap, tri_break what);
+/// The size-class table.
+uint32_t tri_testing_span_bytes(uint32_t size_class);
+uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word);
+
+TRI_END_NONNULL
+TRI_EXTERN_C_END
+#endif

@@ -1,0 +1,21 @@
+// Atomics: the few verbs we use, with the order in the name. Over plain fields, because Swift cannot see
+// structs that hold _Atomic ones.
+#ifndef TRI_BASE_ATOMICS_H
+#define TRI_BASE_ATOMICS_H
+
+#define tri_load_relaxed(place) __atomic_load_n((place), __ATOMIC_RELAXED)
+#define tri_load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
+#define tri_load_ordered(place) __atomic_load_n((place), __ATOMIC_SEQ_CST)
+#define tri_store_relaxed(place, value) __atomic_store_n((place), (value), __ATOMIC_RELAXED)
+#define tri_store_release(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
+#define tri_store_ordered(place, value) __atomic_store_n((place), (value), __ATOMIC_SEQ_CST)
+#define tri_add_relaxed(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
+#define tri_subtract_relaxed(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_RELAXED)
+#define tri_or_relaxed(place, value) __atomic_fetch_or((place), (value), __ATOMIC_RELAXED)
+#define tri_or_ordered(place, value) __atomic_fetch_or((place), (value), __ATOMIC_SEQ_CST)
+#define tri_and_ordered(place, value) __atomic_fetch_and((place), (value), __ATOMIC_SEQ_CST)
+#define tri_exchange_ordered(place, value) __atomic_exchange_n((place), (value), __ATOMIC_SEQ_CST)
+#define tri_compare_exchange_ordered(place, expected, desired)                                                         \
+  __atomic_compare_exchange_n((place), (expected), (desired), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+#endif

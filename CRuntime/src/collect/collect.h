@@ -1,0 +1,53 @@
+// Collect: the collector's state, shared by marking, barrier and sweep. The floor's aggregate.
+//
+// Not here    mutators and stopping (mutator/), the order of a cycle (heap/cycle.h and the Swift Collector).
+#ifndef TRI_COLLECT_COLLECT_H
+#define TRI_COLLECT_COLLECT_H
+
+#include "collect/grey_queue.h"
+#include "collect/phase.h"
+#include "span/object.h"
+
+typedef struct tri_sweep_state {
+  uint64_t cursor;          // [atomic] generation in the upper half, next unit in the lower
+  uint32_t limit;           // [stw] snapshot of the span table (S12)
+  uint32_t generation;      // [stw] what swept spans get
+  uint32_t finished_units;  // [atomic] units swept to the end
+  uint32_t units;           // [stw]
+  uint32_t running;          // [atomic] 1 from the stop until the last unit is done
+  uint64_t live_bytes;      // [atomic] found so far
+  uint64_t live_objects;    // [atomic]
+  uint64_t freed_bytes;     // [atomic]
+  uint64_t waiting_bytes;   // [stw] slots in windows, which M counts as alive
+  uint64_t waiting_objects; // [stw]
+  uint64_t started_ns;      // [stw]
+  uint64_t cpu_ns;          // [atomic]
+} tri_sweep_state;
+
+typedef struct tri_collect {
+  tri_spans spans;
+  tri_phase phase;           // [stw, or the world lock; atomic read]
+  tri_grey_queue grey;
+  uint64_t mark_limit_bytes; // [stw] heap committed when marking began (S12): what lies beyond is all black
+  uint64_t marked_objects;   // [atomic] by finished markers of this cycle
+  uint64_t mark_cpu_ns;      // [atomic] this cycle
+  tri_sweep_state sweep;
+  // Results of the last sweep that finished, and totals. [lock:sweep; atomic read]
+  uint64_t live_bytes, live_objects, freed_bytes_total, sweep_ns_last, sweep_ns_total;
+  uint64_t allocated_total_bytes;   // [atomic]
+  int64_t allocated_since_bytes;    // [atomic] since the last cycle; explicit frees count against it
+  uint64_t explicitly_freed_bytes;  // [atomic]
+  tri_lock sweep_lock;
+  pthread_cond_t sweep_done;
+  // Called once per sweep, by whoever swept the last unit, before the sweep counts as over. [const]
+  void (*sweep_finished)(struct tri_collect *collect);
+} tri_collect;
+
+tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, bool huge_pages);
+void tri_collect_destroy(tri_collect *collect);
+
+static inline const uint64_t *tri_collect_marks(const tri_collect *collect) {
+  return collect->spans.space.bits.marked;
+}
+
+#endif

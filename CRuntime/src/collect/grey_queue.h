@@ -1,0 +1,60 @@
+// Grey queue: the objects known to be reachable and not yet scanned, where threads share them.
+//
+// A white object has its M bit clear. A grey one has it set and an item here, in a marker's stack or in the
+// batch it works on. A black one has it set and no item. Items are byte offsets from the heap's start, as objects
+// are 16-byte aligned; TRI_GREY_SLICE in the low bits means "go on scanning inside a long object from here".
+//
+// Invariants  `workers` counts threads that may hold items not visible here; marking is complete when there
+//             is no chunk and no worker. Chunks are filled by one thread and drained by one thread.
+// Callers     markers, barrier flushes, root scans. Not here: scanning (mark.h).
+#ifndef TRI_COLLECT_GREY_QUEUE_H
+#define TRI_COLLECT_GREY_QUEUE_H
+
+#include "span/object.h"
+
+typedef uint64_t tri_grey_item;
+enum {
+  TRI_GREY_SLICE = 1,
+  TRI_GREY_TAGS = 15,
+  // 4 KiB chunks: larger amortises the lock, smaller shares sooner.
+  TRI_GREY_CHUNK_ITEMS = 510,
+};
+
+typedef struct tri_grey_chunk {
+  struct tri_grey_chunk *next;
+  uint64_t count;
+  tri_grey_item items[TRI_GREY_CHUNK_ITEMS];
+} tri_grey_chunk;
+_Static_assert(sizeof(tri_grey_chunk) == 4096, "a chunk is one page");
+
+typedef struct tri_grey_queue {
+  tri_lock lock;
+  pthread_cond_t changed;   // chunks came, or the last worker left
+  tri_meta *meta;           // [const]
+  tri_grey_chunk *chunks;   // [lock]
+  tri_grey_chunk *unused;   // [lock]
+  uint32_t chunk_count;     // [lock; atomic read] waiting chunks
+  uint32_t workers;         // [lock]
+  uint32_t hungry;          // [lock; atomic read] workers waiting for a chunk: the others donate
+} tri_grey_queue;
+
+void tri_grey_init(tri_grey_queue *queue, tri_meta *meta);
+void tri_grey_destroy(tri_grey_queue *queue);
+/// An empty chunk to fill. Never NULL: without memory for grey objects marking cannot go on, which is fatal.
+tri_grey_chunk *tri_grey_chunk_take_empty(tri_grey_queue *queue);
+/// Shares a filled chunk (an empty one is kept for reuse).
+void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk);
+void tri_grey_chunk_recycle(tri_grey_queue *queue, tri_grey_chunk *chunk);
+
+void tri_grey_worker_begin(tri_grey_queue *queue);
+void tri_grey_worker_end(tri_grey_queue *queue);
+/// A chunk of work for a worker, or NULL. With `wait` it returns NULL only when no chunk and no other
+/// worker is left; the caller stays a worker.
+tri_grey_chunk *tri_grey_take(tri_grey_queue *queue, bool wait);
+static inline bool tri_grey_wanted(const tri_grey_queue *queue) {
+  return tri_load_relaxed(&queue->hungry) > tri_load_relaxed(&queue->chunk_count);
+}
+/// No chunk and no worker.
+bool tri_grey_is_empty(tri_grey_queue *queue);
+
+#endif

@@ -1,0 +1,168 @@
+#include "collect/sweep.h"
+
+#include "base/step.h"
+#include "os/thread.h"
+
+void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class) {
+  uint32_t generation = tri_load_relaxed(&collect->spans.sweep_generation);
+  if (class->list_generation == generation) return;
+  class->list_generation = generation;
+  class->partial = 0;
+}
+
+void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
+  tri_span_class_refresh_locked(collect, class);
+  TRI_ASSERT(!span->listed);
+  span->listed = 1;
+  span->next = class->partial;
+  class->partial = tri_span_index(&collect->spans, span);
+}
+
+static void tri_sweep_end(tri_collect *collect) {
+  tri_sweep_state *sweep = &collect->sweep;
+  tri_lock_acquire(&collect->sweep_lock);
+  tri_store_relaxed(&collect->live_bytes, sweep->live_bytes - sweep->waiting_bytes);
+  tri_store_relaxed(&collect->live_objects, sweep->live_objects - sweep->waiting_objects);
+  tri_store_relaxed(&collect->freed_bytes_total, collect->freed_bytes_total + sweep->freed_bytes);
+  tri_store_relaxed(&collect->sweep_ns_last, tri_clock_ns() - sweep->started_ns);
+  tri_store_relaxed(&collect->sweep_ns_total, collect->sweep_ns_total + sweep->cpu_ns);
+  if (collect->sweep_finished) collect->sweep_finished(collect);
+  tri_store_release(&sweep->running, 0u);
+  pthread_cond_broadcast(&collect->sweep_done);
+  tri_lock_release(&collect->sweep_lock);
+}
+
+void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects) {
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
+  tri_sweep_state *sweep = &collect->sweep;
+  uint64_t pages = collect->spans.space.committed_bytes >> TRI_PAGE_LOG2;
+  sweep->limit = (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
+  sweep->units = (sweep->limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
+  sweep->finished_units = 0;
+  sweep->live_bytes = sweep->live_objects = sweep->freed_bytes = sweep->cpu_ns = 0;
+  sweep->waiting_bytes = waiting_bytes;
+  sweep->waiting_objects = waiting_objects;
+  sweep->started_ns = tri_clock_ns();
+  sweep->generation = collect->spans.sweep_generation + 1;
+  tri_store_release(&collect->spans.sweep_generation, sweep->generation);
+  tri_store_release(&sweep->running, 1u);
+  tri_store_release(&sweep->cursor, (uint64_t)sweep->generation << 32);
+  if (sweep->units == 0) tri_sweep_end(collect);
+}
+
+// Runs the destroy callback on every slot that was allocated, is not marked and was not freed explicitly.
+static void tri_sweep_destroy_dead(tri_collect *collect, const tri_span *span, const struct tri_layout *layout) {
+  const tri_space *space = &collect->spans.space;
+  uint64_t bytes = tri_span_object_bytes(span);
+  for (uint32_t slot = 0; slot < span->slots; slot++) {
+    uintptr_t object = span->start + slot * bytes;
+    uint64_t granule = tri_space_granule(space, object);
+    // After the swap the old allocation map is the one called marked.
+    if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.allocated, granule)) continue;
+    if (tri_bit_test(space->bits.freed, granule)) continue; // tri_free ran it
+    layout->description.destroy((void *)object, bytes, layout->description.context);
+  }
+}
+
+// Takes explicit frees out of the new allocation map, where marks that predate the free may have put them.
+static void tri_sweep_merge_freed(tri_collect *collect, tri_span *span, uint64_t first_word, uint64_t words) {
+  tri_bitmaps *bits = &collect->spans.space.bits;
+  if (tri_load_acquire(&span->has_freed) == 0) return;
+  // Before the bits are taken: a free that comes in between sets the flag again.
+  tri_store_ordered(&span->has_freed, 0u);
+  tri_store_relaxed(&span->freed_slots, 0u);
+  for (uint64_t word = first_word; word < first_word + words; word++) {
+    uint64_t freed = tri_load_relaxed(&bits->freed[word]);
+    if (!freed) continue;
+    freed = __atomic_exchange_n(&bits->freed[word], 0, __ATOMIC_RELAXED);
+    tri_store_relaxed(&bits->allocated[word], tri_load_relaxed(&bits->allocated[word]) & ~freed);
+  }
+}
+
+static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_word, uint64_t words,
+                                          uint32_t *out_before) {
+  tri_bitmaps *bits = &collect->spans.space.bits;
+  uint32_t live = 0, before = 0;
+  for (uint64_t word = first_word; word < first_word + words; word++) {
+    live += tri_popcount(bits->allocated[word]);
+    before += tri_popcount(bits->marked[word]);
+    bits->marked[word] = 0;
+  }
+  *out_before = before;
+  return live;
+}
+
+static void tri_sweep_span(tri_collect *collect, tri_span *span) {
+  tri_spans *spans = &collect->spans;
+  struct tri_layout *layout = tri_span_layout(spans, span);
+  // A large object has one bit, the first; the rest of its words were never touched.
+  bool large = span->state == TRI_SPAN_LARGE;
+  uint64_t first_word = tri_space_granule(&spans->space, span->start) >> 6;
+  uint64_t words = large ? 1 : (uint64_t)span->page_count << (TRI_PAGE_LOG2 - TRI_GRANULE_LOG2 - 6);
+  if (layout->description.destroy) tri_sweep_destroy_dead(collect, span, layout);
+  tri_sweep_merge_freed(collect, span, first_word, words);
+  uint32_t before, live = tri_sweep_count_and_clear(collect, first_word, words, &before);
+  uint64_t bytes = large ? (uint64_t)span->page_count << TRI_PAGE_LOG2 : span->slot_bytes;
+  tri_add_relaxed(&collect->sweep.live_objects, (uint64_t)live);
+  tri_add_relaxed(&collect->sweep.live_bytes, live * bytes);
+  if (before > live) tri_add_relaxed(&collect->sweep.freed_bytes, (before - live) * bytes);
+  span->live_slots = live;
+  tri_store_release(&span->sweep_generation, collect->sweep.generation);
+  if (live == 0) {
+    tri_span_retire(spans, span);
+    return;
+  }
+  if (large) return;
+  tri_span_class *class = tri_spans_class_by_id(spans, span->class_id);
+  tri_lock_acquire(&class->lock);
+  span->fresh = 0;
+  span->next_group = 0;
+  span->listed = 0;
+  if (live < span->slots) tri_span_list_locked(collect, class, span);
+  tri_lock_release(&class->lock);
+}
+
+// The generation is part of the cursor: a thread that was late for the last sweep must not claim a unit of this one
+// with what it read before.
+static bool tri_sweep_claim(tri_sweep_state *sweep, uint32_t *out_unit) {
+  uint64_t cursor = tri_load_acquire(&sweep->cursor);
+  for (;;) {
+    uint32_t unit = (uint32_t)cursor;
+    if (unit >= tri_load_relaxed(&sweep->units)) return false;
+    if (tri_compare_exchange_ordered(&sweep->cursor, &cursor, cursor + 1)) {
+      *out_unit = unit;
+      return true;
+    }
+  }
+}
+
+bool tri_sweep_unit(tri_collect *collect) {
+  tri_sweep_state *sweep = &collect->sweep;
+  if (!tri_sweep_is_running(collect)) return false;
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  uint32_t unit;
+  if (!tri_sweep_claim(sweep, &unit)) return false;
+  tri_step(TRI_STEP_SWEEP_UNIT);
+  uint64_t began = tri_thread_cpu_ns();
+  uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
+  if (end > sweep->limit) end = sweep->limit;
+  for (uint32_t index = first; index < end; index++) {
+    tri_span *span = tri_span_by_index(&collect->spans, index);
+    // Pairs with the release in tri_span_make_*: a span seen here has its generation written.
+    if (tri_load_acquire(&span->state) == TRI_SPAN_FREE) continue;
+    if (tri_load_relaxed(&span->sweep_generation) == sweep->generation) continue; // born after the stop
+    tri_sweep_span(collect, span);
+  }
+  tri_add_relaxed(&sweep->cpu_ns, tri_thread_cpu_ns() - began);
+  if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == sweep->units) tri_sweep_end(collect);
+  return true;
+}
+
+void tri_sweep_finish(tri_collect *collect) {
+  while (tri_sweep_unit(collect)) {
+  }
+  tri_lock_acquire(&collect->sweep_lock);
+  while (tri_sweep_is_running(collect)) tri_lock_wait(&collect->sweep_lock, &collect->sweep_done, 0);
+  tri_lock_release(&collect->sweep_lock);
+}

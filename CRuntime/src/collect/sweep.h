@@ -1,0 +1,33 @@
+// Sweep: after the swap, count what the marks left alive, classify spans, clear the old map.
+//
+// Linear over the span table, in units that any thread may claim: the collector right after the stop, allocating
+// threads when their class has nothing left, forceBlock and the next cycle to the end (S3, S15). Objects
+// themselves are touched only where a layout has a destroy callback.
+//
+// Invariants  a span is swept exactly once per generation, by whoever claimed its unit; a swept span's words of the
+//             old map are zero; a span whose class has a destroy callback is not refilled before its dead slots
+//             were destroyed, because only swept spans are on lists.
+// Callers     phase off only (S8). The stop: tri_sweep_begin().
+#ifndef TRI_COLLECT_SWEEP_H
+#define TRI_COLLECT_SWEEP_H
+
+#include "collect/collect.h"
+
+/// Span indices per unit: 8 MiB of heap. Larger means fewer atomics, smaller lets more threads help.
+enum { TRI_SWEEP_UNIT_SPANS = 256 };
+
+/// World stopped, phase off, after the swap: everything now in the span table is to be swept (S12).
+void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects);
+/// Sweeps one unit; false when none is left to claim. Any thread.
+bool tri_sweep_unit(tri_collect *collect);
+/// Sweeps until every unit is done, waiting for those that others claimed.
+void tri_sweep_finish(tri_collect *collect);
+static inline bool tri_sweep_is_running(const tri_collect *collect) {
+  return tri_load_acquire(&collect->sweep.running) != 0;
+}
+/// Puts a span with free slots where refills look. Holds the class's lock.
+void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span);
+/// Makes the class's lists of this generation; stale ones are void. Holds the class's lock.
+void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class);
+
+#endif

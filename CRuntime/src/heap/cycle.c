@@ -1,0 +1,342 @@
+// Cycle: the steps of a collection, each asserting its phase. Their order, and what is decided between them, is in
+// the Swift Collector.gc().
+#include "base/step.h"
+#include "heap/checkmark.h"
+#include "heap/heap.h"
+#include "heap/verify.h"
+
+enum {
+  // What a final stop may mark before it gives up and lets marking go on beside the mutators: about 0.1 ms.
+  TRI_FINISH_BUDGET_OBJECTS = 2000,
+  TRI_FINISH_ATTEMPTS = 4, // then the stop marks to the end
+};
+
+// ---- Begin and end ----
+
+void tri_cycle_begin(tri_heap *heap, tri_mode mode) {
+  tri_mutator_full *own = tri_world_current_mutator(&heap->world);
+  if (own && own->blocking) own = NULL;
+  // While this thread waits, the cycle it waits for must be able to stop it.
+  if (own) tri_blocking_begin(&own->fast);
+  tri_thread_others_block(own);
+  tri_lock_acquire(&heap->cycle_lock);
+  if (own) tri_blocking_end(&own->fast);
+  tri_thread_others_unblock(own);
+  TRI_CHECK(tri_load_relaxed(&heap->world.collect.phase) == TRI_PHASE_OFF, "a cycle begins in phase %s",
+            tri_phase_name(heap->world.collect.phase));
+  tri_store_relaxed(&heap->cycle_running, 1u);
+  tri_store_relaxed(&heap->world.cycle_wanted, 0u);
+  heap->cycle = (tri_cycle_record){.mode = mode, .start_ns = tri_clock_ns()};
+  heap->world.collect.marked_objects = 0;
+  heap->world.collect.mark_cpu_ns = 0;
+}
+
+void tri_cycle_end(tri_heap *heap) {
+  tri_phase phase = tri_load_relaxed(&heap->world.collect.phase);
+  TRI_CHECK(phase == TRI_PHASE_OFF, "a cycle ends in phase %s, expected off", tri_phase_name(phase));
+  const tri_cycle_record *cycle = &heap->cycle;
+  tri_store_relaxed(&heap->start_ns_at_last_cycle, cycle->start_ns);
+  tri_store_relaxed(&heap->mark_ns_at_last_cycle, cycle->sweep_ns - cycle->mark_ns);
+  tri_store_relaxed(&heap->termination_ns_at_last_cycle, cycle->sweep_ns - cycle->termination_ns);
+  tri_store_relaxed(&heap->pause_ns_at_last_cycle, cycle->pause_ns_longest);
+  if (cycle->pause_ns_longest > heap->pause_ns_max) tri_store_relaxed(&heap->pause_ns_max, cycle->pause_ns_longest);
+  tri_store_relaxed(&heap->pause_ns_total, heap->pause_ns_total + cycle->pause_ns_sum);
+  tri_store_relaxed(&heap->mark_ns_total, heap->mark_ns_total + heap->world.collect.mark_cpu_ns);
+  tri_store_relaxed(&heap->marked_objects_at_last_cycle, cycle->marked_objects);
+  tri_store_relaxed(&heap->cycles, heap->cycles + 1);
+  if (cycle->mode != TRI_MODE_BACKGROUND) tri_store_relaxed(&heap->cycles_forced, heap->cycles_forced + 1);
+  tri_store_relaxed(&heap->cycle_running, 0u);
+  tri_lock_release(&heap->cycle_lock);
+}
+
+void tri_cycle_finish_sweep(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_OFF);
+  tri_sweep_finish(&heap->world.collect);
+}
+
+void tri_cycle_clear_pools(tri_heap *heap, bool drop_victims) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_OFF);
+  tri_roots_clear_pools(&heap->world.roots, drop_victims);
+}
+
+// ---- Phase ----
+
+tri_phase tri_cycle_phase(tri_heap *heap) { return tri_load_relaxed(&heap->world.collect.phase); }
+
+static void tri_cycle_choose_barrier(tri_heap *heap) {
+  tri_world *world = &heap->world;
+  bool dijkstra = world->policy == TRI_BARRIER_DIJKSTRA || tri_roots_any_plain(&world->roots);
+  world->barrier_when_marking = dijkstra ? TRI_BARRIER_SHADES_NEW : TRI_BARRIER_SHADES_OLD;
+  world->rescan = dijkstra;
+}
+
+// World stopped: what a handshake would have each mutator do for itself.
+static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
+  tri_cycle_choose_barrier(heap);
+  heap->world.collect.mark_limit_bytes = heap->world.collect.spans.space.committed_bytes;
+  heap->cycle.mark_ns = tri_clock_ns();
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
+    mutator->fast.barrier = (uint32_t)heap->world.barrier_when_marking;
+    tri_mutator_mark_windows(mutator);
+  }
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
+}
+
+static void tri_cycle_leave_termination(tri_heap *heap) {
+  tri_cycle_assert_marking_complete(heap);
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    mutator->fast.barrier = TRI_BARRIER_OFF;
+  if (heap->world.stopper) tri_mutator_show_windows(heap->world.stopper);
+  heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
+}
+
+void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
+  tri_world *world = &heap->world;
+  tri_phase before = tri_load_relaxed(&world->collect.phase);
+  TRI_CHECK(!tri_sweep_is_running(&world->collect), "phase %s to %s while a sweep is running", tri_phase_name(before),
+            tri_phase_name(phase));
+  if (phase == TRI_PHASE_MARK) {
+    heap->cycle.mark_ns = tri_clock_ns();
+    heap->cycle.allocated_before_marking_bytes = tri_load_relaxed(&world->collect.allocated_since_bytes);
+    tri_cycle_choose_barrier(heap);
+  } else {
+    tri_assert_world_stopped(world);
+    if (phase == TRI_PHASE_MARK_TERMINATION) {
+      heap->cycle.termination_ns = world->stop_requested_ns;
+      if (before == TRI_PHASE_OFF) tri_cycle_enter_termination_from_off(heap);
+      // Only the thread that stopped the world could still allocate: its windows are put aside, so that
+      // even the inline path reaches the assertion (S7).
+      if (world->stopper) tri_mutator_hide_windows(world->stopper);
+    } else {
+      tri_cycle_leave_termination(heap);
+    }
+  }
+  // Under the lock: a thread that attaches reads the phase there.
+  tri_lock_acquire(&world->lock);
+  tri_store_ordered(&world->collect.phase, phase);
+  tri_lock_release(&world->lock);
+  tri_step(TRI_STEP_PHASE);
+}
+
+_Noreturn void tri_cycle_illegal_move(tri_phase phase, const char *event) {
+  tri_fatal("illegal phase move: %s in phase %s", event, tri_phase_name(phase));
+}
+
+_Noreturn void tri_cycle_fail(tri_heap *heap, const char *sentence) {
+  tri_fatal("phase %s: %s", heap ? tri_phase_name(tri_cycle_phase(heap)) : "unknown", sentence);
+}
+
+// ---- Marking beside the mutators ----
+
+static void tri_handshake_enable_barrier(tri_mutator_full *mutator, void *context) {
+  (void)context;
+  mutator->stack_grey = true;
+  mutator->fast.barrier = (uint32_t)mutator->world->barrier_when_marking;
+  tri_mutator_mark_windows(mutator);
+}
+
+static void tri_handshake_scan_stack(tri_mutator_full *mutator, void *context) {
+  (void)context;
+  tri_mutator_shade(mutator);
+}
+
+// Shades what the mutator recorded, and its stack if that is grey (a mutator that attached while marking).
+static void tri_handshake_flush(tri_mutator_full *mutator, void *context) {
+  uint32_t *found = context;
+  if (tri_barrier_flush(&mutator->barrier, &mutator->world->collect)) tri_store_relaxed(found, 1u);
+  if (!mutator->stack_grey) return;
+  tri_mutator_shade(mutator);
+  tri_store_relaxed(found, 1u);
+}
+
+void tri_cycle_enable_barrier(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  tri_world_handshake(&heap->world, tri_handshake_enable_barrier, NULL);
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
+  // After the last acknowledgement: what is allocated beyond this is black.
+  tri_space *space = &heap->world.collect.spans.space;
+  tri_store_release(&heap->world.collect.mark_limit_bytes, tri_load_acquire(&space->committed_bytes));
+}
+
+void tri_cycle_scan_roots(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  tri_world_handshake(&heap->world, tri_handshake_scan_stack, NULL);
+  tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+}
+
+static void tri_cycle_drain(tri_heap *heap) {
+  uint64_t began = tri_thread_cpu_ns();
+  tri_grey_worker_begin(&heap->world.collect.grey);
+  tri_marker_run(&heap->marker, UINT64_MAX, true);
+  tri_grey_worker_end(&heap->world.collect.grey);
+  tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
+}
+
+void tri_cycle_mark_concurrently(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  uint32_t found;
+  do {
+    tri_cycle_drain(heap);
+    found = 0;
+    tri_world_handshake(&heap->world, tri_handshake_flush, &found);
+  } while (tri_load_relaxed(&found) || !tri_grey_is_empty(&heap->world.collect.grey));
+}
+
+// ---- The stop ----
+
+void tri_cycle_stop_world(tri_heap *heap) { tri_world_stop(&heap->world); }
+
+void tri_cycle_start_world(tri_heap *heap) {
+  uint64_t requested = heap->world.stop_requested_ns;
+  tri_world_start(&heap->world);
+  uint64_t pause = tri_clock_ns() - requested;
+  heap->cycle.pause_ns_sum += pause;
+  if (pause > heap->cycle.pause_ns_longest) heap->cycle.pause_ns_longest = pause;
+}
+
+static void tri_cycle_flush_all(tri_heap *heap) {
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
+    tri_barrier_flush(&mutator->barrier, &heap->world.collect);
+    if (mutator->stack_grey || heap->world.rescan) tri_mutator_shade(mutator);
+  }
+  // Barriered roots need no second look under the hybrid barrier; Dijkstra's scans them all again.
+  if (heap->world.rescan) tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+}
+
+bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  tri_assert_world_stopped(&heap->world);
+  tri_cycle_flush_all(heap);
+  bool to_the_end = attempt >= TRI_FINISH_ATTEMPTS;
+  tri_grey_queue *grey = &heap->world.collect.grey;
+  if (to_the_end) {
+    tri_helpers_mark(heap);
+  } else {
+    tri_grey_worker_begin(grey);
+    tri_marker_run(&heap->marker, (uint64_t)TRI_FINISH_BUDGET_OBJECTS << attempt, false);
+    tri_grey_worker_end(grey);
+  }
+  return tri_grey_is_empty(grey);
+}
+
+void tri_cycle_reset_scan_state(tri_heap *heap) {
+  tri_assert_world_stopped(&heap->world);
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) mutator->stack_grey = true;
+}
+
+void tri_cycle_mark_stopped(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
+  tri_assert_world_stopped(&heap->world);
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    if (mutator->stack_grey) tri_mutator_shade(mutator);
+  tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+  tri_helpers_mark(heap);
+}
+
+void tri_cycle_assert_marking_complete(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
+  TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey),
+            "phase markTermination: marking ends with %u chunks of grey objects and %u workers left",
+            heap->world.collect.grey.chunk_count, heap->world.collect.grey.workers);
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
+    TRI_CHECK(mutator->barrier.count == 0,
+              "phase markTermination: marking ends with %u words in the barrier buffer of thread %llu",
+              mutator->barrier.count, (unsigned long long)mutator->thread_id);
+    TRI_CHECK(!mutator->stack_grey, "phase markTermination: marking ends with the stack of thread %llu not scanned",
+              (unsigned long long)mutator->thread_id);
+  }
+  tri_step(TRI_STEP_MARKING_COMPLETE);
+}
+
+void tri_cycle_store(tri_heap *heap, void *slot, void *value) {
+  tri_collect *collect = &heap->world.collect;
+  if (tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) {
+    tri_grey_chunk *chunk = NULL;
+    tri_shade(collect, tri_load_relaxed((uintptr_t *)slot), &chunk);
+    tri_shade(collect, (uintptr_t)value, &chunk);
+    if (chunk) tri_grey_share(&collect->grey, chunk);
+    // A store after the mark was drained: complete it again, so that the end of marking stays proven.
+    if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) tri_cycle_drain(heap);
+  }
+  tri_store_release((void **)slot, value);
+}
+
+// ---- Checks ----
+
+void tri_cycle_checkmark(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
+  tri_assert_world_stopped(&heap->world);
+  tri_checkmark(heap);
+}
+
+void tri_cycle_verify(tri_heap *heap) {
+  tri_assert_world_stopped(&heap->world);
+  tri_verify(heap);
+}
+
+// ---- Sweep ----
+
+void tri_cycle_begin_sweep(tri_heap *heap) {
+  tri_collect *collect = &heap->world.collect;
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  tri_assert_world_stopped(&heap->world);
+  tri_waiting waiting = {0, 0};
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    tri_mutator_each_window(mutator, tri_window_count, &waiting);
+  tri_spans_each_orphan(&collect->spans, tri_window_count, &waiting);
+  tri_bitmaps *bits = &collect->spans.space.bits;
+  uint64_t *allocated = bits->allocated;
+  bits->allocated = bits->marked;
+  bits->marked = allocated;
+  heap->cycle.sweep_ns = tri_clock_ns();
+  int64_t since = __atomic_exchange_n(&collect->allocated_since_bytes, 0, __ATOMIC_RELAXED);
+  if (heap->cycle.mode == TRI_MODE_BACKGROUND && since > heap->cycle.allocated_before_marking_bytes)
+    heap->cycle.allocated_while_marking_bytes = (uint64_t)(since - heap->cycle.allocated_before_marking_bytes);
+  tri_sweep_begin(collect, waiting.bytes, waiting.objects);
+}
+
+void tri_cycle_sweep_all(tri_heap *heap) { tri_sweep_finish(&heap->world.collect); }
+
+void tri_cycle_sweep_in_background(tri_heap *heap) {
+  // Without a thread, allocation and the next cycle do it.
+  tri_collector_thread_request(heap, false, true);
+}
+
+// ---- Reports ----
+
+uint64_t tri_monotonic_ns(void) { return tri_clock_ns(); }
+
+static const char *tri_mode_name(tri_mode mode) {
+  switch (mode) {
+  case TRI_MODE_BACKGROUND: return "background";
+  case TRI_MODE_FORCE: return "force";
+  case TRI_MODE_FORCE_BLOCK: return "forceBlock";
+  }
+  return "unknown";
+}
+
+void tri_cycle_print_trace(tri_heap *heap) {
+  const tri_cycle_record *cycle = &heap->cycle;
+  const tri_collect *collect = &heap->world.collect;
+  tri_report("gc %llu %s: start %llu us, mark %llu us, termination %llu us, pause %llu us; marked %llu objects; "
+             "live %llu KiB%s, goal %llu KiB, mapped %llu KiB",
+             (unsigned long long)heap->cycles + 1, tri_mode_name(cycle->mode),
+             (unsigned long long)(cycle->mark_ns - cycle->start_ns) / 1000,
+             (unsigned long long)(cycle->sweep_ns - cycle->mark_ns) / 1000,
+             (unsigned long long)(cycle->sweep_ns - cycle->termination_ns) / 1000,
+             (unsigned long long)cycle->pause_ns_longest / 1000, (unsigned long long)cycle->marked_objects,
+             (unsigned long long)tri_load_relaxed(&collect->live_bytes) / 1024,
+             tri_sweep_is_running(collect) ? " (before this cycle: still sweeping)" : "",
+             (unsigned long long)tri_load_relaxed(&heap->goal_bytes) / 1024,
+             (unsigned long long)tri_load_relaxed(&collect->spans.space.touched_pages) * TRI_PAGE_BYTES / 1024);
+}
+
+void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
+  const tri_collect *collect = &heap->world.collect;
+  out->live_bytes = tri_load_relaxed(&collect->live_bytes);
+  out->live_objects = tri_load_relaxed(&collect->live_objects);
+  out->touched_bytes = tri_load_relaxed(&collect->spans.space.touched_pages) << TRI_PAGE_LOG2;
+  out->allocated_while_marking_bytes = heap->cycle.allocated_while_marking_bytes;
+  out->mark_cpu_ns = tri_load_relaxed(&collect->mark_cpu_ns);
+  out->marked_objects = heap->cycle.marked_objects;
+}

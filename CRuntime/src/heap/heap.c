@@ -1,0 +1,158 @@
+#include "heap/heap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/step.h"
+#include "os/vm.h"
+
+// ---- What allocation asks of the floor above ----
+
+static bool tri_heap_cycle_is_coming(tri_heap *heap) {
+  return tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted);
+}
+
+static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
+  tri_heap *heap = (tri_heap *)(void *)world;
+  (void)mutator;
+  if (tri_heap_cycle_is_coming(heap)) return;
+  if (world->policy == TRI_BARRIER_STOP_THE_WORLD) {
+    heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE);
+    return;
+  }
+  // A small heap is marked in less time than waking a thread takes: a lone mutator runs the cycle itself.
+  bool alone = tri_load_relaxed(&world->mutator_count) == 1;
+  bool here = world->stress_interval || (alone && tri_load_relaxed(&world->inline_cycles));
+  if (!here) {
+    tri_store_relaxed(&world->cycle_wanted, 1u);
+    if (tri_collector_thread_request(heap, true, false)) return;
+    tri_store_relaxed(&world->cycle_wanted, 0u);
+  }
+  heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND);
+}
+
+static void tri_heap_collect_for_memory(tri_world *world, tri_mutator_full *mutator) {
+  tri_heap *heap = (tri_heap *)(void *)world;
+  (void)mutator;
+  heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE_BLOCK);
+}
+
+static void tri_heap_sweep_finished(tri_collect *collect) {
+  tri_heap *heap = (tri_heap *)(void *)collect;
+  heap->front.sweep_finished(heap->front.context);
+}
+
+// ---- Life ----
+
+tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri_heap **out_heap) {
+  tri_heap *heap = tri_vm_map(sizeof *heap);
+  if (!heap) return TRI_OUT_OF_MEMORY;
+  tri_status status = tri_world_init(&heap->world, options);
+  if (status != TRI_OK) {
+    tri_vm_release(heap, sizeof *heap);
+    return status;
+  }
+  heap->options = *options;
+  heap->front = *front;
+  heap->world.start_cycle = tri_heap_start_cycle;
+  heap->world.collect_for_memory = tri_heap_collect_for_memory;
+  heap->world.collect.sweep_finished = tri_heap_sweep_finished;
+  tri_lock_init(&heap->cycle_lock, TRI_RANK_CYCLE);
+  tri_lock_init(&heap->hooks_lock, TRI_RANK_ROOTS);
+  tri_helpers_init(heap);
+  tri_collector_thread_init(heap);
+  if (!tri_marker_init(&heap->marker, &heap->world.collect)) {
+    tri_heap_close(heap);
+    return TRI_OUT_OF_MEMORY;
+  }
+  *out_heap = heap;
+  return TRI_OK;
+}
+
+// Every object that is still alive is destroyed, in address order; none of them may look at another.
+static void tri_heap_destroy_live_objects(tri_heap *heap) {
+  const tri_spans *spans = &heap->world.collect.spans;
+  uint64_t indices = spans->space.committed_bytes >> (TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2);
+  for (uint64_t index = 0; index < indices; index++) {
+    const tri_span *span = tri_span_by_index(spans, (uint32_t)index);
+    if (span->state == TRI_SPAN_FREE) continue;
+    const struct tri_layout *layout = tri_span_layout(spans, span);
+    if (!layout->description.destroy) continue;
+    uint64_t bytes = tri_span_object_bytes(span);
+    for (uint32_t slot = 0; slot < span->slots; slot++) {
+      uintptr_t object = span->start + slot * bytes;
+      uint64_t granule = tri_space_granule(&spans->space, object);
+      if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule)) continue;
+      layout->description.destroy((void *)object, bytes, layout->description.context);
+    }
+  }
+}
+
+// Slots that nobody was given are not objects.
+static void tri_heap_forget_slots(void *context, const struct tri_window *window) {
+  tri_space *space = context;
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uint64_t granule = tri_space_granule(space, window->base + (uint64_t)tri_first_set(left) * window->slot_bytes);
+    space->bits.allocated[granule >> 6] &= ~(UINT64_C(1) << (granule & 63));
+  }
+}
+
+tri_status tri_heap_close(tri_heap *heap) {
+  if (tri_load_relaxed(&heap->world.mutator_count)) return TRI_MUTATORS_ATTACHED;
+  tri_collector_thread_destroy(heap);
+  tri_helpers_destroy(heap);
+  tri_sweep_finish(&heap->world.collect);
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_heap_forget_slots, &heap->world.collect.spans.space);
+  tri_heap_destroy_live_objects(heap);
+  tri_lock_destroy(&heap->hooks_lock);
+  tri_lock_destroy(&heap->cycle_lock);
+  tri_world_destroy(&heap->world);
+  tri_vm_release(heap, sizeof *heap);
+  return TRI_OK;
+}
+
+void *tri_heap_front_context(tri_heap *heap) { return heap->front.context; }
+const tri_options *tri_heap_options(tri_heap *heap) { return &heap->options; }
+
+void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
+  tri_store_relaxed(&heap->world.trigger_bytes, pacing->trigger_bytes);
+  tri_store_relaxed(&heap->world.inline_cycles, pacing->inline_cycles ? 1u : 0u);
+  tri_store_relaxed(&heap->world.assist_objects_per_mib, pacing->assist_objects_per_mib);
+  tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
+}
+
+void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
+  const tri_collect *collect = &heap->world.collect;
+  const tri_space *space = &collect->spans.space;
+  memset(out, 0, sizeof *out);
+  out->cycles = tri_load_relaxed(&heap->cycles);
+  out->cycles_forced = tri_load_relaxed(&heap->cycles_forced);
+  out->live_bytes = tri_load_relaxed(&collect->live_bytes);
+  out->live_objects = tri_load_relaxed(&collect->live_objects);
+  out->allocated_bytes = tri_load_relaxed(&collect->allocated_total_bytes);
+  int64_t since = tri_load_relaxed(&collect->allocated_since_bytes);
+  out->allocated_since_cycle_bytes = since > 0 ? (uint64_t)since : 0;
+  out->freed_bytes = tri_load_relaxed(&collect->freed_bytes_total);
+  out->explicitly_freed_bytes = tri_load_relaxed(&collect->explicitly_freed_bytes);
+  out->marked_objects_at_last_cycle = tri_load_relaxed(&heap->marked_objects_at_last_cycle);
+  out->goal_bytes = tri_load_relaxed(&heap->goal_bytes);
+  int64_t trigger = tri_load_relaxed(&heap->world.trigger_bytes);
+  out->trigger_bytes = trigger > 0 ? (uint64_t)trigger : 0;
+  out->mapped_bytes = tri_load_relaxed(&space->touched_pages) << TRI_PAGE_LOG2;
+  out->metadata_bytes = tri_load_relaxed(&space->meta.mapped_bytes);
+  out->start_ns_at_last_cycle = tri_load_relaxed(&heap->start_ns_at_last_cycle);
+  out->mark_ns_at_last_cycle = tri_load_relaxed(&heap->mark_ns_at_last_cycle);
+  out->termination_ns_at_last_cycle = tri_load_relaxed(&heap->termination_ns_at_last_cycle);
+  out->sweep_ns_at_last_cycle = tri_load_relaxed(&collect->sweep_ns_last);
+  out->pause_ns_at_last_cycle = tri_load_relaxed(&heap->pause_ns_at_last_cycle);
+  out->pause_ns_max = tri_load_relaxed(&heap->pause_ns_max);
+  out->pause_ns_total = tri_load_relaxed(&heap->pause_ns_total);
+  out->mark_ns_total = tri_load_relaxed(&heap->mark_ns_total);
+  out->sweep_ns_total = tri_load_relaxed(&collect->sweep_ns_total);
+  out->assist_ns_total = tri_load_relaxed(&heap->world.assist_ns_total);
+  out->checkmarks = tri_load_relaxed(&heap->checkmarks);
+  out->checkmark_conservative_misses = tri_load_relaxed(&heap->checkmark_conservative_misses);
+  out->spans = tri_load_relaxed(&collect->spans.span_count);
+  out->mutators = tri_load_relaxed(&heap->world.mutator_count);
+  out->phase = tri_load_relaxed(&collect->phase);
+}

@@ -1,0 +1,74 @@
+// Heap: owns the floors below; creation and destruction in opposite orders, helper threads, records of cycles.
+#ifndef TRI_HEAP_HEAP_H
+#define TRI_HEAP_HEAP_H
+
+#include <pthread.h>
+
+#include "mutator/alloc.h"
+#include "mutator/scan.h"
+#include "mutator/world.h"
+#include "tricolor_runtime.h"
+
+/// What the cycle under way, or the last one, did. [cycle lock; atomic read]
+typedef struct tri_cycle_record {
+  tri_mode mode;
+  uint64_t start_ns, mark_ns, termination_ns, sweep_ns; // moments, monotonic
+  uint64_t pause_ns_longest, pause_ns_sum;
+  uint64_t marked_objects;
+  int64_t allocated_before_marking_bytes;
+  uint64_t allocated_while_marking_bytes;
+} tri_cycle_record;
+
+typedef struct tri_helpers {
+  tri_lock lock;              // rank sweep: never taken with lower ones missing
+  pthread_cond_t wake, done;
+  pthread_t threads[64];
+  tri_marker markers[64];
+  uint32_t wanted;            // [const] helpers besides the calling thread
+  uint32_t started;           // [lock]
+  uint32_t job;               // [lock] goes up when there is work
+  uint32_t busy;              // [lock]
+  bool quit;                  // [lock]
+} tri_helpers;
+
+typedef struct tri_collector_thread {
+  tri_lock lock;
+  pthread_cond_t wake;
+  pthread_t thread;
+  bool started, quit;         // [lock]
+  bool cycle_wanted, sweep_wanted; // [lock]
+} tri_collector_thread;
+
+struct tri_heap {
+  tri_world world; // first
+  tri_options options; // [const]
+  tri_front front;     // [const]
+  tri_lock cycle_lock;
+  uint32_t cycle_running; // [atomic] from begin to the sweep's start
+  tri_cycle_record cycle;
+  tri_marker marker;      // [cycle lock] the collecting thread's
+  bool marker_ready;
+  tri_helpers helpers;
+  tri_collector_thread collector;
+  // Totals. [cycle lock; atomic read]
+  uint64_t cycles, cycles_forced;
+  uint64_t pause_ns_max, pause_ns_total, mark_ns_total;
+  uint64_t checkmarks, checkmark_conservative_misses;
+  uint64_t marked_objects_at_last_cycle, mark_ns_at_last_cycle, termination_ns_at_last_cycle, start_ns_at_last_cycle,
+      pause_ns_at_last_cycle;
+  uint64_t goal_bytes; // [atomic]
+  struct tri_hook *hooks; // [hooks_lock]
+  size_t hook_count, hook_capacity;
+  tri_lock hooks_lock;
+};
+
+/// Marks with helpers until nothing is grey. The world is stopped.
+void tri_helpers_mark(tri_heap *heap);
+bool tri_helpers_init(tri_heap *heap);
+void tri_helpers_destroy(tri_heap *heap);
+void tri_collector_thread_init(tri_heap *heap);
+void tri_collector_thread_destroy(tri_heap *heap);
+/// Wakes the collector thread, starting it if need be; false when no thread can be had.
+bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
+
+#endif

@@ -1,0 +1,78 @@
+#include "tricolor_testing.h"
+
+#include "base/step.h"
+#include "heap/heap.h"
+#include "heap/verify.h"
+#include "os/vm.h"
+
+tri_step_function *tri_step_hook;
+
+bool tri_testing_has_steps(void) { return TRI_STEPS != 0; }
+void tri_testing_set_step_hook(tri_step_function *function) { tri_step_hook = function; }
+void tri_testing_refuse_memory(uint32_t skip, uint32_t count) { tri_vm_refuse_testing(skip, count); }
+
+static uint64_t tri_testing_granule(tri_heap *heap, const void *object) {
+  TRI_CHECK(tri_space_contains(&heap->world.collect.spans.space, (uintptr_t)object), "%p is not in this heap", object);
+  return tri_space_granule(&heap->world.collect.spans.space, (uintptr_t)object);
+}
+
+bool tri_testing_is_marked(tri_heap *heap, const void *object) {
+  return tri_bit_test(heap->world.collect.spans.space.bits.marked, tri_testing_granule(heap, object));
+}
+bool tri_testing_is_allocated(tri_heap *heap, const void *object) {
+  return tri_object_start(heap, object) == object;
+}
+uint32_t tri_testing_barrier_words(tri_mutator *mutator) { return tri_mutator_of(mutator)->barrier.count; }
+bool tri_testing_barrier_is_on(tri_mutator *mutator) { return mutator->barrier != 0; }
+bool tri_testing_stack_is_grey(tri_mutator *mutator) { return tri_mutator_of(mutator)->stack_grey; }
+
+void tri_testing_unmark(tri_heap *heap, const void *object) {
+  uint64_t granule = tri_testing_granule(heap, object);
+  __atomic_fetch_and(&heap->world.collect.spans.space.bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)),
+                     __ATOMIC_RELAXED);
+}
+
+bool tri_testing_sweep_is_running(tri_heap *heap) { return tri_sweep_is_running(&heap->world.collect); }
+void tri_testing_verify(tri_heap *heap) { tri_verify(heap); }
+
+static tri_span *tri_testing_any_span(tri_heap *heap) {
+  const tri_space *space = &heap->world.collect.spans.space;
+  for (uint64_t page = 0; page < space->committed_bytes >> TRI_PAGE_LOG2; page++)
+    if (space->page_map[page]) return &space->spans[space->page_map[page] - 1];
+  tri_fatal("there is no span to break");
+}
+
+void tri_testing_break(tri_heap *heap, tri_break what) {
+  tri_collect *collect = &heap->world.collect;
+  switch (what) {
+  case TRI_BREAK_LEFTOVER_GREY: {
+    tri_grey_chunk *chunk = tri_grey_chunk_take_empty(&collect->grey);
+    chunk->count = 1;
+    tri_grey_share(&collect->grey, chunk);
+    return;
+  }
+  case TRI_BREAK_BARRIER_BUFFER: heap->world.mutators->barrier.count = 1; return;
+  case TRI_BREAK_MARK_OUTSIDE: {
+    uint64_t last = (collect->spans.space.committed_bytes >> TRI_GRANULE_LOG2) - 1;
+    tri_bit_set(collect->spans.space.bits.marked, last);
+    return;
+  }
+  case TRI_BREAK_PAGE_MAP: {
+    tri_span *span = tri_testing_any_span(heap);
+    collect->spans.space.page_map[tri_span_first_page(&collect->spans, span) + span->page_count - 1] = 0;
+    return;
+  }
+  case TRI_BREAK_LIVE_COUNT: {
+    tri_span *span = tri_testing_any_span(heap);
+    span->live_slots = span->slots + 1;
+    return;
+  }
+  }
+}
+
+uint32_t tri_testing_span_bytes(uint32_t size_class) {
+  return tri_size_class_span_pages(tri_size_class_bytes(size_class)) << TRI_PAGE_LOG2;
+}
+uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word) {
+  return tri_layout_mask_at(description, first_word);
+}

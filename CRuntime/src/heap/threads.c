@@ -1,0 +1,167 @@
+// The heap's own threads: one collector thread, started when first wanted, and helpers that mark in a stopped world.
+// Both end with the heap.
+#include <string.h>
+
+#include "base/step.h"
+#include "heap/heap.h"
+
+enum {
+  // A small graph is marked before a helper could wake up; measured in objects, about half a millisecond.
+  TRI_HELPERS_WORTH_OBJECTS = 20000,
+};
+
+// ---- Helpers ----
+
+typedef struct tri_helper_start {
+  tri_heap *heap;
+  uint32_t index;
+} tri_helper_start;
+
+static void *tri_helper_main(void *context) {
+  tri_helper_start start = *(tri_helper_start *)context;
+  tri_heap *heap = start.heap;
+  tri_helpers *helpers = &heap->helpers;
+  tri_marker *marker = &helpers->markers[start.index];
+  uint32_t seen = 0;
+  tri_lock_acquire(&helpers->lock);
+  for (;;) {
+    while (helpers->job == seen && !helpers->quit) tri_lock_wait(&helpers->lock, &helpers->wake, 0);
+    if (helpers->quit) break;
+    seen = helpers->job;
+    tri_lock_release(&helpers->lock);
+    uint64_t began = tri_thread_cpu_ns();
+    tri_grey_worker_begin(&heap->world.collect.grey);
+    tri_marker_run(marker, UINT64_MAX, true);
+    tri_grey_worker_end(&heap->world.collect.grey);
+    tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
+    tri_lock_acquire(&helpers->lock);
+    if (--helpers->busy == 0) pthread_cond_broadcast(&helpers->done);
+  }
+  tri_lock_release(&helpers->lock);
+  return NULL;
+}
+
+bool tri_helpers_init(tri_heap *heap) {
+  tri_helpers *helpers = &heap->helpers;
+  tri_lock_init(&helpers->lock, TRI_RANK_HELPERS);
+  tri_condition_init(&helpers->wake);
+  tri_condition_init(&helpers->done);
+  uint32_t workers = heap->options.mark_workers ? heap->options.mark_workers : tri_cpu_count();
+  helpers->wanted = workers > 64 ? 63 : workers - 1;
+  return true;
+}
+
+// Starts what is missing; with fewer threads than wanted marking is slower, not wrong.
+static void tri_helpers_start_missing(tri_heap *heap) {
+  tri_helpers *helpers = &heap->helpers;
+  while (helpers->started < helpers->wanted) {
+    uint32_t index = helpers->started;
+    tri_helper_start *start = tri_meta_allocate(&heap->world.collect.spans.space.meta, sizeof *start);
+    if (!start || !tri_marker_init(&helpers->markers[index], &heap->world.collect)) return;
+    *start = (tri_helper_start){heap, index};
+    if (!tri_thread_start(tri_helper_main, start, &helpers->threads[index])) {
+      tri_marker_destroy(&helpers->markers[index]);
+      return;
+    }
+    helpers->started++;
+  }
+}
+
+void tri_helpers_destroy(tri_heap *heap) {
+  tri_helpers *helpers = &heap->helpers;
+  tri_lock_acquire(&helpers->lock);
+  helpers->quit = true;
+  pthread_cond_broadcast(&helpers->wake);
+  tri_lock_release(&helpers->lock);
+  for (uint32_t index = 0; index < helpers->started; index++) tri_thread_join(&helpers->threads[index]);
+  pthread_cond_destroy(&helpers->done);
+  pthread_cond_destroy(&helpers->wake);
+  tri_lock_destroy(&helpers->lock);
+}
+
+static void tri_helpers_wake(tri_heap *heap) {
+  tri_helpers *helpers = &heap->helpers;
+  tri_helpers_start_missing(heap);
+  tri_lock_acquire(&helpers->lock);
+  helpers->busy = helpers->started;
+  helpers->job++;
+  pthread_cond_broadcast(&helpers->wake);
+  tri_lock_release(&helpers->lock);
+}
+
+static void tri_helpers_wait(tri_heap *heap) {
+  tri_helpers *helpers = &heap->helpers;
+  tri_lock_acquire(&helpers->lock);
+  while (helpers->busy) tri_lock_wait(&helpers->lock, &helpers->done, 0);
+  tri_lock_release(&helpers->lock);
+}
+
+void tri_helpers_mark(tri_heap *heap) {
+  tri_grey_queue *grey = &heap->world.collect.grey;
+  uint64_t began = tri_thread_cpu_ns();
+  tri_grey_worker_begin(grey);
+  bool help = false;
+  if (heap->helpers.wanted) {
+    help = tri_marker_run(&heap->marker, TRI_HELPERS_WORTH_OBJECTS, false) >= TRI_HELPERS_WORTH_OBJECTS;
+    if (help) tri_helpers_wake(heap);
+  }
+  tri_marker_run(&heap->marker, UINT64_MAX, true);
+  tri_grey_worker_end(grey);
+  tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
+  if (help) tri_helpers_wait(heap);
+}
+
+// ---- The collector thread ----
+
+static void *tri_collector_main(void *context) {
+  tri_heap *heap = context;
+  tri_collector_thread *collector = &heap->collector;
+  tri_lock_acquire(&collector->lock);
+  while (!collector->quit) {
+    bool cycle = collector->cycle_wanted, sweep = collector->sweep_wanted;
+    collector->cycle_wanted = collector->sweep_wanted = false;
+    if (!cycle && !sweep) {
+      tri_lock_wait(&collector->lock, &collector->wake, 0);
+      continue;
+    }
+    tri_lock_release(&collector->lock);
+    if (sweep)
+      while (tri_sweep_unit(&heap->world.collect)) {
+      }
+    if (cycle) heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND);
+    tri_lock_acquire(&collector->lock);
+  }
+  tri_lock_release(&collector->lock);
+  return NULL;
+}
+
+void tri_collector_thread_init(tri_heap *heap) {
+  tri_lock_init(&heap->collector.lock, TRI_RANK_HELPERS);
+  tri_condition_init(&heap->collector.wake);
+}
+
+void tri_collector_thread_destroy(tri_heap *heap) {
+  tri_collector_thread *collector = &heap->collector;
+  tri_lock_acquire(&collector->lock);
+  bool started = collector->started;
+  collector->quit = true;
+  pthread_cond_broadcast(&collector->wake);
+  tri_lock_release(&collector->lock);
+  if (started) tri_thread_join(&collector->thread);
+  pthread_cond_destroy(&collector->wake);
+  tri_lock_destroy(&collector->lock);
+}
+
+bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep) {
+  tri_collector_thread *collector = &heap->collector;
+  tri_lock_acquire(&collector->lock);
+  if (!collector->started) collector->started = tri_thread_start(tri_collector_main, heap, &collector->thread);
+  bool started = collector->started;
+  if (started) {
+    collector->cycle_wanted |= cycle;
+    collector->sweep_wanted |= sweep;
+    pthread_cond_broadcast(&collector->wake);
+  }
+  tri_lock_release(&collector->lock);
+  return started;
+}

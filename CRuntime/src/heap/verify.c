@@ -1,0 +1,107 @@
+#include "heap/verify.h"
+
+#include "os/vm.h"
+
+// ---- Windows: every waiting slot once. Uses the checked map, which is clear outside of checkmark. ----
+
+static void tri_verify_window(void *context, const struct tri_window *window) {
+  const tri_collect *collect = context;
+  const tri_space *space = &collect->spans.space;
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    uint64_t granule = tri_space_granule(space, slot);
+    TRI_CHECK(tri_bit_test(space->bits.allocated, granule), "slot %p waits in a window and is not allocated",
+              (void *)slot);
+    TRI_CHECK(!tri_bit_test(space->bits.freed, granule), "slot %p waits in a window and is freed as well", (void *)slot);
+    TRI_CHECK(tri_bit_set(space->bits.checked, granule), "slot %p waits in two windows", (void *)slot);
+    bool marking = tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase));
+    TRI_CHECK(!marking || tri_bit_test(space->bits.marked, granule), "slot %p waits in a window and is white",
+              (void *)slot);
+  }
+}
+
+static void tri_verify_windows(tri_heap *heap) {
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    tri_mutator_each_window(mutator, tri_verify_window, &heap->world.collect);
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_verify_window, &heap->world.collect);
+}
+
+// ---- Spans ----
+
+static void tri_verify_bits_clear(const tri_collect *collect, uint64_t page) {
+  const tri_bitmaps *bits = &collect->spans.space.bits;
+  const uint64_t words = TRI_PAGE_BYTES / TRI_GRANULE_BYTES / 64;
+  bool sweeping = tri_sweep_is_running(collect);
+  for (uint64_t word = page * words; word < (page + 1) * words; word++)
+    TRI_CHECK(bits->allocated[word] == 0 && bits->freed[word] == 0 && (sweeping || bits->marked[word] == 0),
+              "free page %llu has bits set", (unsigned long long)page);
+}
+
+typedef struct tri_verify_edge {
+  const tri_collect *collect;
+  uintptr_t object;
+  bool marked; // marking is complete: what a black object refers to is black
+} tri_verify_edge;
+
+static void tri_verify_reference(void *context, uintptr_t word, tri_word_kind kind) {
+  const tri_verify_edge *edge = context;
+  const tri_spans *spans = &edge->collect->spans;
+  if (kind != TRI_WORD_PRECISE || (word & spans->tag_mask) == spans->tag_value || !tri_space_contains(&spans->space, word)) return;
+  TRI_CHECK(tri_object_at(spans, word).start == word, "object %p refers to %p, which is not the start of a live object",
+            (void *)edge->object, (void *)word);
+  TRI_CHECK(!edge->marked || tri_bit_test(spans->space.bits.marked, tri_space_granule(&spans->space, word)),
+            "black object %p refers to white object %p", (void *)edge->object, (void *)word);
+}
+
+static void tri_verify_objects(const tri_collect *collect, const tri_span *span, bool marked) {
+  const tri_space *space = &collect->spans.space;
+  const struct tri_layout *layout = tri_span_layout(&collect->spans, span);
+  uint64_t bytes = tri_span_object_bytes(span);
+  uint32_t starts = 0;
+  for (uint32_t slot = 0; slot < span->slots; slot++) {
+    uintptr_t object = span->start + slot * bytes;
+    uint64_t granule = tri_space_granule(space, object);
+    bool allocated = tri_bit_test(space->bits.allocated, granule);
+    starts += allocated;
+    TRI_CHECK(allocated || !marked || !tri_bit_test(space->bits.marked, granule), "object %p is marked and not allocated",
+              (void *)object);
+    // Slots in windows hold old contents. Only after a mark are the others known to be reachable.
+    if (!allocated || !marked || tri_bit_test(space->bits.checked, granule)) continue;
+    if (!tri_bit_test(space->bits.marked, granule)) continue;
+    tri_verify_edge edge = {collect, object, marked};
+    tri_layout_each_reference(layout, (const void *)object, bytes, tri_verify_reference, &edge);
+  }
+  if (span->state == TRI_SPAN_LARGE) return;
+  uint64_t first = tri_space_granule(space, span->start) >> 6;
+  uint64_t words = (uint64_t)span->page_count << (TRI_PAGE_LOG2 - TRI_GRANULE_LOG2 - 6);
+  uint32_t bits = 0;
+  for (uint64_t word = first; word < first + words; word++) bits += tri_popcount(space->bits.allocated[word]);
+  TRI_CHECK(bits == starts, "span %u has %u allocation bits, %u of them at slot starts",
+            tri_span_index(&collect->spans, span), bits, starts);
+}
+
+void tri_verify(tri_heap *heap) {
+  tri_collect *collect = &heap->world.collect;
+  tri_spans *spans = &collect->spans;
+  tri_pages_check(&spans->space);
+  tri_verify_windows(heap);
+  bool marked = tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION;
+  uint64_t pages = spans->space.committed_bytes >> TRI_PAGE_LOG2, span_count = 0;
+  for (uint64_t page = 0; page < pages;) {
+    uint32_t entry = tri_load_relaxed(&spans->space.page_map[page]);
+    if (entry == 0) {
+      tri_verify_bits_clear(collect, page++);
+      continue;
+    }
+    const tri_span *span = tri_span_by_index(spans, entry - 1);
+    TRI_CHECK(tri_span_first_page(spans, span) == page, "page %llu leads to span %u, which starts elsewhere",
+              (unsigned long long)page, entry - 1);
+    tri_span_check(spans, span);
+    tri_verify_objects(collect, span, marked);
+    page += span->page_count;
+    span_count++;
+  }
+  TRI_CHECK(span_count == tri_load_relaxed(&spans->span_count), "%llu spans found, %llu counted",
+            (unsigned long long)span_count, (unsigned long long)spans->span_count);
+  tri_vm_discard(spans->space.bits.checked, spans->space.committed_bytes / TRI_GRANULE_BYTES / 8);
+}

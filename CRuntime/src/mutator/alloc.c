@@ -1,0 +1,401 @@
+#include "mutator/alloc.h"
+
+#include <string.h>
+
+#include "base/step.h"
+
+// ---- The gate: what every slow-path allocation passes ----
+
+static void tri_allocation_check_phase(const tri_mutator_full *mutator) {
+  tri_phase phase = tri_load_relaxed(&mutator->world->collect.phase);
+  TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION,
+            "allocation in phase markTermination: nothing may be allocated while marking is being completed");
+}
+
+static void tri_assist(tri_mutator_full *mutator, uint64_t bytes) {
+  tri_world *world = mutator->world;
+  uint32_t rate = tri_load_relaxed(&world->assist_objects_per_mib);
+  if (rate == 0 || tri_load_relaxed(&world->collect.phase) != TRI_PHASE_MARK) return;
+  mutator->assist_credit -= (int64_t)((bytes * rate) >> 20);
+  // Debts are paid in portions: a portion of a few hundred objects takes tens of microseconds.
+  if (mutator->assist_credit > -256) return;
+  if (!mutator->marker.stack && !tri_marker_init(&mutator->marker, &world->collect)) return;
+  tri_step(TRI_STEP_ASSIST);
+  uint64_t began_ns = tri_thread_cpu_ns();
+  tri_grey_worker_begin(&world->collect.grey);
+  uint64_t owed = (uint64_t)-mutator->assist_credit;
+  uint64_t done = tri_marker_run(&mutator->marker, owed > 2048 ? 2048 : owed, false);
+  tri_grey_worker_end(&world->collect.grey);
+  // Where there was nothing to mark the debt is forgiven: the collector is ahead.
+  mutator->assist_credit = done < owed && done < 2048 ? 0 : mutator->assist_credit + (int64_t)done;
+  tri_add_relaxed(&world->assist_ns_total, tri_thread_cpu_ns() - began_ns);
+}
+
+static bool tri_stress_is_due(tri_mutator_full *mutator) {
+  uint32_t interval = mutator->world->stress_interval;
+  if (interval == 0 || ++mutator->refills_since_stress < interval) return false;
+  mutator->refills_since_stress = 0;
+  return true;
+}
+
+static void tri_allocation_gate(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_allocation_check_phase(mutator);
+  tri_assert_owner(mutator, "allocating");
+  tri_step(TRI_STEP_ALLOCATE_SLOW);
+  tri_safepoint(&mutator->fast);
+  int64_t since = tri_load_relaxed(&world->collect.allocated_since_bytes);
+  if (since >= tri_load_relaxed(&world->trigger_bytes) || tri_stress_is_due(mutator))
+    world->start_cycle(world, mutator);
+}
+
+static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
+  tri_collect *collect = &mutator->world->collect;
+  tri_add_relaxed(&collect->allocated_since_bytes, (int64_t)bytes);
+  tri_add_relaxed(&collect->allocated_total_bytes, bytes);
+  if (mutator->fast.barrier) tri_assist(mutator, bytes);
+}
+
+// ---- Claiming a group ----
+
+typedef struct tri_claim {
+  const tri_collect *collect;
+  tri_span *span;
+  uint64_t first_word; // of the group, in A, M and F
+  uint32_t slots;      // in the group
+  bool marking;
+  bool merge_freed;
+} tri_claim;
+
+// Takes every free slot that starts in one bitmap word; `starts` are the slot starts there. Returns A before.
+static uint64_t tri_claim_word(const tri_claim *claim, uint64_t word, uint64_t starts) {
+  const tri_bitmaps *bits = &claim->collect->spans.space.bits;
+  uint64_t taken = tri_load_relaxed(&bits->allocated[word]);
+  if (claim->merge_freed && tri_load_relaxed(&bits->freed[word]))
+    taken &= ~__atomic_exchange_n(&bits->freed[word], 0, __ATOMIC_RELAXED);
+  tri_store_relaxed(&bits->allocated[word], taken | starts);
+  // Black from the start: markers never scan what is handed out in this cycle.
+  if (claim->marking && (starts & ~taken)) tri_or_relaxed(&bits->marked[word], starts & ~taken);
+  return taken;
+}
+
+static uint64_t tri_claim_narrow(const tri_claim *claim, const tri_size_class_info *info) {
+  uint32_t granules = claim->slots * info->slot_granules, words = (granules + 63) / 64;
+  uint64_t used = 0;
+  for (uint32_t word = 0; word < words; word++) {
+    // The last group of a span may end in the middle of a word.
+    uint64_t starts = info->slot_starts[word] & tri_low_bits(granules - word * 64);
+    uint64_t taken = tri_claim_word(claim, claim->first_word + word, starts);
+    for (; taken; taken &= taken - 1) {
+      uint64_t offset = ((uint64_t)word * 64 + tri_first_set(taken)) << TRI_GRANULE_LOG2;
+      used |= UINT64_C(1) << (tri_slot_index(offset, info->slot_inverse) & 63);
+    }
+  }
+  return ~used & tri_low_bits(claim->slots);
+}
+
+static uint64_t tri_claim_wide(const tri_claim *claim, const tri_size_class_info *info) {
+  uint64_t free_slots = 0;
+  for (uint32_t slot = 0; slot < claim->slots; slot++) {
+    uint64_t granule = (uint64_t)slot * info->slot_granules, bit = UINT64_C(1) << (granule & 63);
+    if (!(tri_claim_word(claim, claim->first_word + (granule >> 6), bit) & bit)) free_slots |= UINT64_C(1) << slot;
+  }
+  return free_slots;
+}
+
+// Sets the free slots of a group in A, and in M while marking; which they were.
+static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span *span,
+                                       const tri_size_class_info *info, uint32_t group) {
+  const tri_collect *collect = &mutator->world->collect;
+  bool marking = mutator->fast.barrier != 0;
+  tri_claim claim = {collect, span, 0, tri_group_slots(info->slots, group), marking,
+                     // A free during marking takes effect after the swap.
+                     !marking && tri_load_acquire(&span->has_freed)};
+  claim.first_word = (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
+  return info->slot_starts ? tri_claim_narrow(&claim, info) : tri_claim_wide(&claim, info);
+}
+
+// ---- Refill ----
+
+typedef struct tri_refill {
+  tri_mutator_full *mutator;
+  tri_span_class *class;
+  struct tri_window *window;
+  bool zeroed;     // the window promises zeroed slots
+  bool dirty;      // what was claimed is not zero yet
+} tri_refill;
+
+static bool tri_refill_from_orphan_locked(tri_refill *refill) {
+  tri_orphan *orphan = refill->class->orphans;
+  if (!orphan) return false;
+  refill->class->orphans = orphan->next;
+  uint32_t loaded_next = refill->window->loaded_next;
+  *refill->window = orphan->window;
+  refill->window->loaded_next = loaded_next;
+  refill->dirty = !orphan->zeroed;
+  tri_meta_free(&refill->mutator->world->collect.spans.space.meta, orphan, sizeof *orphan);
+  return true;
+}
+
+static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
+  const tri_size_class_info *info = refill->class->info;
+  while (span->next_group < info->groups) {
+    uint32_t group = span->next_group++;
+    uint64_t free_slots = tri_group_claim_locked(refill->mutator, span, info, group);
+    if (!free_slots) continue;
+    refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
+    refill->window->slot_bytes = info->slot_bytes;
+    refill->window->free_slots = free_slots;
+    refill->dirty = !span->fresh;
+    return true;
+  }
+  return false;
+}
+
+static bool tri_refill_from_list_locked(tri_refill *refill) {
+  tri_spans *spans = &refill->mutator->world->collect.spans;
+  tri_span_class *class = refill->class;
+  while (class->partial) {
+    tri_span *span = tri_span_by_index(spans, class->partial);
+    if (tri_refill_from_span_locked(refill, span)) return true;
+    // Walked to the end. Slots freed behind the walk are worth another one, but not while marking.
+    if (__atomic_exchange_n(&span->freed_slots, 0, __ATOMIC_RELAXED) && !refill->mutator->fast.barrier) {
+      span->next_group = 0;
+      span->fresh = 0;
+      continue;
+    }
+    class->partial = span->next;
+    span->listed = 0;
+  }
+  return false;
+}
+
+static tri_status tri_refill_grow(tri_refill *refill) {
+  tri_world *world = refill->mutator->world;
+  tri_spans *spans = &world->collect.spans;
+  uint32_t pages = refill->class->info->span_pages;
+  tri_page_run run;
+  tri_status status = tri_pages_allocate(&spans->space, pages, pages, world->limit_bytes, &run);
+  if (status != TRI_OK) return status;
+  tri_span *span = tri_span_make_small(spans, refill->class, run);
+  tri_lock_acquire(&refill->class->lock);
+  tri_span_list_locked(&world->collect, refill->class, span);
+  tri_lock_release(&refill->class->lock);
+  return TRI_OK;
+}
+
+static tri_status tri_refill_find(tri_refill *refill) {
+  tri_collect *collect = &refill->mutator->world->collect;
+  for (;;) {
+    tri_lock_acquire(&refill->class->lock);
+    tri_span_class_refresh_locked(collect, refill->class);
+    bool found = tri_refill_from_orphan_locked(refill) || tri_refill_from_list_locked(refill);
+    tri_lock_release(&refill->class->lock);
+    if (found) return TRI_OK;
+    // Reuse before growth: sweep until something of this class turns up.
+    if (tri_sweep_unit(collect)) continue;
+    tri_status status = tri_refill_grow(refill);
+    if (status != TRI_OK) return status;
+  }
+}
+
+static void tri_refill_zero(const tri_refill *refill) {
+  const struct tri_window *window = refill->window;
+  size_t slot_bytes = window->slot_bytes;
+  if (window->free_slots == ~UINT64_C(0)) {
+    memset((void *)window->base, 0, TRI_WINDOW_SLOTS * slot_bytes);
+    return;
+  }
+  for (uint64_t left = window->free_slots; left; left &= left - 1)
+    memset((void *)(window->base + (uint64_t)tri_first_set(left) * slot_bytes), 0, slot_bytes);
+}
+
+// Puts a window on the mutator's list when it is loaded for the first time; false when memory is refused.
+static bool tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
+  struct tri_window *window = tri_mutator_window(&mutator->fast, index);
+  if (window->loaded_next) return true;
+  if (mutator->loaded_count == mutator->saved_capacity) {
+    uint32_t grown = mutator->saved_capacity ? 2 * mutator->saved_capacity : 32;
+    void *table = tri_meta_grow(&mutator->world->collect.spans.space.meta, mutator->saved_masks,
+                                mutator->saved_capacity * sizeof *mutator->saved_masks,
+                                grown * sizeof *mutator->saved_masks);
+    if (!table) return false;
+    mutator->saved_masks = table;
+    mutator->saved_capacity = grown;
+  }
+  window->loaded_next = mutator->loaded_windows;
+  mutator->loaded_windows = index;
+  mutator->loaded_count++;
+  return true;
+}
+
+static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
+  tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0, false};
+  if (!tri_refill_note_window(mutator, index)) return TRI_OUT_OF_MEMORY;
+  tri_status status = tri_refill_find(&refill);
+  if (status != TRI_OK) return status;
+  tri_step(TRI_STEP_REFILL);
+  if (refill.zeroed && refill.dirty) tri_refill_zero(&refill);
+  tri_allocation_account(mutator, (uint64_t)tri_popcount(refill.window->free_slots) * refill.window->slot_bytes);
+  return TRI_OK;
+}
+
+static uintptr_t tri_window_pop(struct tri_window *window) {
+  uint64_t free_slots = window->free_slots;
+  window->free_slots = free_slots & (free_slots - 1);
+  return window->base + (uint64_t)tri_first_set(free_slots) * window->slot_bytes;
+}
+
+// The empty window `index` is filled, collecting once if memory is short. 0 and *out_status on failure.
+static uintptr_t tri_refill_and_pop(tri_mutator_full *mutator, tri_span_class *class, uint32_t index,
+                                    tri_status *out_status) {
+  struct tri_window *window = tri_mutator_window(&mutator->fast, index);
+  tri_allocation_gate(mutator);
+  // The gate may have let a cycle run, or a hook free into this window.
+  tri_status status = window->free_slots ? TRI_OK : tri_window_refill(mutator, class, index);
+  if (status != TRI_OK) {
+    mutator->world->collect_for_memory(mutator->world, mutator);
+    status = window->free_slots ? TRI_OK : tri_window_refill(mutator, class, index);
+  }
+  *out_status = status;
+  return status == TRI_OK ? tri_window_pop(window) : 0;
+}
+
+void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized,
+                         tri_status *out_status) {
+  uint32_t slot_bytes = class->info->slot_bytes;
+  bool ahead = !uninitialized && slot_bytes <= TRI_ZERO_AHEAD_BYTES_MAX;
+  uint32_t index = 2 * class->id + (ahead ? TRI_WINDOW_ZEROED : 0);
+  struct tri_window *window = tri_mutator_window(&mutator->fast, index);
+  *out_status = TRI_OK;
+  uintptr_t object =
+      window->free_slots ? tri_window_pop(window) : tri_refill_and_pop(mutator, class, index, out_status);
+  if (object && !uninitialized && !ahead) memset((void *)object, 0, slot_bytes);
+  return (void *)object;
+}
+
+void *tri_refill_type(tri_mutator *mutator, tri_type type) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  const tri_spans *spans = &full->world->collect.spans;
+  uint32_t id = type.window / 2;
+  TRI_CHECK(id && id < tri_load_acquire(&spans->class_count), "allocating a type that was not made for this heap");
+  tri_status status;
+  return (void *)tri_refill_and_pop(full, tri_spans_class_by_id(spans, id), type.window, &status);
+}
+
+// ---- Large objects ----
+
+static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages, uint64_t alignment_pages,
+                                       tri_page_run *run) {
+  tri_world *world = mutator->world;
+  tri_space *space = &world->collect.spans.space;
+  // What the sweep would free has priority over growth.
+  while (tri_sweep_unit(&world->collect)) {
+  }
+  tri_status status = tri_pages_allocate(space, pages, alignment_pages, world->limit_bytes, run);
+  if (status == TRI_OK) return status;
+  world->collect_for_memory(world, mutator);
+  return tri_pages_allocate(space, pages, alignment_pages, world->limit_bytes, run);
+}
+
+void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, uint64_t bytes, uint64_t alignment,
+                         tri_status *out_status) {
+  tri_collect *collect = &mutator->world->collect;
+  uint64_t object_bytes = tri_align_up(bytes, TRI_GRANULE_BYTES);
+  uint64_t pages = tri_align_up(object_bytes, TRI_PAGE_BYTES) >> TRI_PAGE_LOG2;
+  uint64_t alignment_pages = alignment <= TRI_PAGE_BYTES ? 1 : alignment >> TRI_PAGE_LOG2;
+  tri_allocation_gate(mutator);
+  tri_page_run run;
+  *out_status = tri_large_take_pages(mutator, pages, alignment_pages, &run);
+  if (*out_status != TRI_OK) return NULL;
+  if (!run.fresh) {
+    // Zeroed before anyone can find it, and without keeping the collector waiting.
+    tri_blocking_begin(&mutator->fast);
+    memset((void *)tri_space_page_address(&collect->spans.space, run.page), 0, object_bytes);
+    tri_blocking_end(&mutator->fast);
+  }
+  tri_step(TRI_STEP_ALLOCATE_LARGE);
+  // From here to the return there is no safepoint; the account comes first, as it may assist.
+  tri_allocation_account(mutator, pages << TRI_PAGE_LOG2);
+  tri_span *span = tri_span_make_large(&collect->spans, layout, object_bytes, pages, run);
+  uint64_t granule = tri_space_granule(&collect->spans.space, span->start);
+  if (mutator->fast.barrier) tri_bit_set(collect->spans.space.bits.marked, granule);
+  tri_bit_set(collect->spans.space.bits.allocated, granule);
+  return (void *)span->start;
+}
+
+// ---- Entries ----
+
+static const char tri_empty_bytes[TRI_GRANULE_BYTES] __attribute__((aligned(16)));
+
+void *tri_empty_object(void) { return (void *)(uintptr_t)tri_empty_bytes; }
+
+static void *tri_allocate_empty(tri_mutator_full *mutator) {
+  tri_allocation_check_phase(mutator);
+  tri_assert_owner(mutator, "allocating");
+  return tri_empty_object();
+}
+
+// The smallest size class that holds `bytes` with slots at multiples of `alignment`; spans start at blocks.
+static uint32_t tri_aligned_size_class(uint64_t bytes, uint64_t alignment) {
+  uint32_t size_class = tri_size_class(tri_align_up(bytes, alignment));
+  while (tri_size_class_bytes(size_class) % alignment != 0) size_class++;
+  return size_class;
+}
+
+tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, size_t alignment, void **out_object) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  if (!tri_is_power_of_two(alignment) || alignment > TRI_ALIGNMENT_MAX) return TRI_BAD_ALIGNMENT;
+  if (bytes > TRI_OBJECT_BYTES_MAX) return TRI_TOO_LARGE;
+  void *object;
+  tri_status status = TRI_OK;
+  if (bytes == 0) {
+    object = tri_allocate_empty(full);
+  } else if (bytes <= TRI_SMALL_BYTES_MAX && alignment <= TRI_SMALL_BYTES_MAX) {
+    alignment = alignment < TRI_GRANULE_BYTES ? TRI_GRANULE_BYTES : alignment;
+    tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, tri_aligned_size_class(bytes, alignment),
+                                            &status);
+    object = class ? tri_allocate_small(full, class, false, &status) : NULL;
+  } else {
+    object = tri_allocate_large(full, layout, bytes, alignment, &status);
+  }
+  if (object) *out_object = object;
+  return status;
+}
+
+tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t count, size_t element_bytes,
+                              void **out_object) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, element_bytes, &bytes)) return TRI_TOO_LARGE;
+  return tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, out_object);
+}
+
+void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+  void *object = NULL;
+  tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, &object);
+  return object;
+}
+
+void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_spans *spans = &full->world->collect.spans;
+  if (bytes - 1 >= TRI_SMALL_BYTES_MAX) return tri_alloc_slow(mutator, spans->leaf, bytes);
+  tri_status status;
+  return tri_allocate_small(full, tri_spans_class_by_id(spans, 1 + tri_size_class(bytes)), true, &status);
+}
+
+tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_type *out_type) {
+  if (bytes == 0 || bytes < 8 * (size_t)layout->description.prefix_words) return TRI_BAD_LAYOUT;
+  if (bytes > TRI_SMALL_BYTES_MAX) return TRI_TOO_LARGE;
+  tri_status status = TRI_OK;
+  tri_span_class *class = tri_spans_class(&tri_world_of_heap(heap)->collect.spans, layout, tri_size_class(bytes), &status);
+  if (class) *out_type = (tri_type){2 * class->id, (uint32_t)bytes};
+  return status;
+}
+
+tri_status tri_layout_make(tri_heap *heap, const tri_layout_description *description, tri_layout **out_layout) {
+  return tri_spans_intern_layout(&tri_world_of_heap(heap)->collect.spans, description, out_layout);
+}
+tri_layout *tri_layout_leaf(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.leaf; }
+tri_layout *tri_layout_references(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.references; }
+tri_layout *tri_layout_conservative(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.conservative; }

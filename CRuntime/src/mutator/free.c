@@ -1,0 +1,148 @@
+// Explicit free, and what is known about an object from its address.
+//
+// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, which the next refill or
+// sweep of its span takes up. While marking only the F bit is set: the memory may be grey.
+//
+// Always checked: the address is the start of a live object of this heap, and is not freed twice.
+#include <string.h>
+
+#include "base/step.h"
+#include "mutator/alloc.h"
+
+static void tri_free_refuse(const tri_mutator_full *mutator, const void *object, const char *why) {
+  (void)mutator;
+  tri_fatal("free of %p: %s", object, why);
+}
+
+// The window of this mutator that holds the group a slot lies in, or NULL.
+static struct tri_window *tri_free_own_window(tri_mutator_full *mutator, const tri_object_place *place) {
+  uint32_t group = place->slot / TRI_WINDOW_SLOTS;
+  uintptr_t base = place->span->start + (uint64_t)group * TRI_WINDOW_SLOTS * place->span->slot_bytes;
+  struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
+  if (window[0].base == base) return &window[0];
+  if (window[1].base == base) return &window[1];
+  return NULL;
+}
+
+static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
+  uintptr_t base = place->start - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
+  uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
+  return window->base == base && (tri_load_relaxed(&window->free_slots) & bit);
+}
+
+// Whether a slot waits in the window of any mutator: then it was freed already. Off the fast path, and only with
+// several mutators more than a few comparisons.
+static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
+  bool waits = false;
+  tri_lock_acquire(&world->lock);
+  for (tri_mutator_full *mutator = world->mutators; mutator && !waits; mutator = mutator->next) {
+    const struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
+    waits = tri_window_holds(&window[0], place) || tri_window_holds(&window[1], place);
+  }
+  tri_lock_release(&world->lock);
+  return waits;
+}
+
+static void tri_free_relist(tri_world *world, tri_span *span) {
+  tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
+  if (tri_load_relaxed(&span->sweep_generation) != tri_load_relaxed(&world->collect.spans.sweep_generation)) return;
+  tri_lock_acquire(&class->lock);
+  if (!span->listed && span->freed_slots) {
+    span->freed_slots = 0;
+    span->next_group = 0;
+    span->fresh = 0;
+    tri_span_list_locked(&world->collect, class, span);
+  }
+  tri_lock_release(&class->lock);
+}
+
+static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
+  tri_world *world = mutator->world;
+  tri_space *space = &world->collect.spans.space;
+  if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
+    tri_free_refuse(mutator, (void *)place->start, "it was freed already");
+  // After the bit: a sweep or refill that sees the flag takes the bit up.
+  tri_store_release(&place->span->has_freed, 1u);
+  tri_add_relaxed(&place->span->freed_slots, 1u);
+  tri_subtract_relaxed(&world->collect.allocated_since_bytes, (int64_t)tri_span_object_bytes(place->span));
+  if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed)) tri_free_relist(world, place->span);
+}
+
+static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *place) {
+  tri_collect *collect = &mutator->world->collect;
+  tri_space *space = &collect->spans.space;
+  uint64_t granule = tri_space_granule(space, place->start);
+  if (mutator->fast.barrier) {
+    tri_free_by_bit(mutator, place);
+    return;
+  }
+  // A sweep in progress may be about to look at this span.
+  tri_sweep_finish(collect);
+  uint64_t bit = UINT64_C(1) << (granule & 63);
+  uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
+  if (!(before & bit)) tri_free_refuse(mutator, (void *)place->start, "it was freed already");
+  tri_subtract_relaxed(&collect->allocated_since_bytes, (int64_t)place->span->page_count << TRI_PAGE_LOG2);
+  tri_span_retire(&collect->spans, place->span);
+}
+
+static void tri_free_small(tri_mutator_full *mutator, const tri_object_place *place) {
+  struct tri_window *window = mutator->fast.barrier ? NULL : tri_free_own_window(mutator, place);
+  uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
+  if (!window) {
+    if (tri_slot_waits(mutator->world, place))
+      tri_free_refuse(mutator, (void *)place->start, "it was freed already");
+    tri_free_by_bit(mutator, place);
+    return;
+  }
+  if (window->free_slots & bit) tri_free_refuse(mutator, (void *)place->start, "it was freed already");
+  uint32_t index = (uint32_t)(window - tri_mutator_window(&mutator->fast, 0));
+  if (index & TRI_WINDOW_ZEROED) memset((void *)place->start, 0, place->span->slot_bytes);
+  window->free_slots |= bit;
+}
+
+void tri_free(tri_mutator *mutator, void *object) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  if (!object || object == tri_empty_object()) return;
+  tri_assert_owner(full, "freeing");
+  tri_step(TRI_STEP_FREE);
+  const tri_spans *spans = &full->world->collect.spans;
+  tri_phase phase = tri_load_relaxed(&full->world->collect.phase);
+  TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION, "free of %p in phase markTermination", object);
+  tri_object_place place = tri_slot_at(spans, (uintptr_t)object);
+  if (!place.span) tri_free_refuse(full, object, "it is not an address of this heap's objects");
+  if (place.start != (uintptr_t)object) tri_free_refuse(full, object, "it is not the start of an object");
+  uint64_t granule = tri_space_granule(&spans->space, place.start);
+  if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
+    tri_free_refuse(full, object, "it was freed already, or never allocated");
+  const struct tri_layout *layout = tri_span_layout(spans, place.span);
+  uint64_t bytes = tri_span_object_bytes(place.span);
+  bool large = place.span->state == TRI_SPAN_LARGE;
+  if (layout->description.destroy) layout->description.destroy(object, bytes, layout->description.context);
+  tri_collect *collect = &full->world->collect;
+  uint64_t accounted = large ? (uint64_t)place.span->page_count << TRI_PAGE_LOG2 : bytes;
+  if (large)
+    tri_free_large(full, &place);
+  else
+    tri_free_small(full, &place);
+  tri_add_relaxed(&collect->explicitly_freed_bytes, accounted);
+}
+
+void *tri_object_start(tri_heap *heap, const void *address) {
+  return (void *)tri_object_at(&tri_world_of_heap(heap)->collect.spans, (uintptr_t)address).start;
+}
+
+static tri_object_place tri_object_known(tri_heap *heap, const void *object) {
+  tri_object_place place = tri_object_at(&tri_world_of_heap(heap)->collect.spans, (uintptr_t)object);
+  TRI_CHECK(place.start == (uintptr_t)object, "%p is not the start of a live object of this heap", object);
+  return place;
+}
+
+size_t tri_object_bytes(tri_heap *heap, const void *object) {
+  if (object == tri_empty_object()) return 0;
+  return tri_span_object_bytes(tri_object_known(heap, object).span);
+}
+
+tri_layout *tri_object_layout(tri_heap *heap, const void *object) {
+  if (object == tri_empty_object()) return tri_layout_leaf(heap);
+  return tri_span_layout(&tri_world_of_heap(heap)->collect.spans, tri_object_known(heap, object).span);
+}

@@ -1,0 +1,127 @@
+#include "mutator/mutator.h"
+
+#include "mutator/world.h"
+#include "os/vm.h"
+
+_Static_assert(sizeof(tri_mutator_full) <= TRI_MUTATOR_WINDOWS_OFFSET, "the header ends before the windows");
+
+enum {
+  TRI_MUTATOR_WINDOW_COUNT = 2 * (TRI_SPAN_CLASS_MAX + 2),
+  // Zero pages until used: a thread that allocates from a few span classes touches a few of them.
+  TRI_MUTATOR_MAPPING_BYTES = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
+};
+
+void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
+  TRI_CHECK(mutator->thread_token == tri_thread_token(),
+            "%s with a mutator that belongs to thread %llu: a mutator is used only by the thread that attached it", what,
+            (unsigned long long)mutator->thread_id);
+  TRI_CHECK(!mutator->blocking, "%s inside a blocking region", what);
+}
+
+tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
+  tri_mutator_full *mutator = tri_vm_map((size_t)TRI_MUTATOR_MAPPING_BYTES);
+  if (!mutator) return NULL;
+  tri_space *space = &world->collect.spans.space;
+  mutator->fast.heap_start = space->start;
+  mutator->fast.heap_bytes = space->reserved_bytes;
+  mutator->fast.heap = (tri_heap *)(void *)world;
+  mutator->world = world;
+  mutator->thread_token = tri_thread_token();
+  mutator->thread_id = tri_thread_id();
+  mutator->precise = precise;
+  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  if (!tri_thread_stack_bounds(&mutator->stack)) {
+    tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
+    return NULL;
+  }
+  return mutator;
+}
+
+void tri_mutator_unmap(tri_mutator_full *mutator) {
+  tri_meta *meta = &mutator->world->collect.spans.space.meta;
+  tri_meta_free(meta, mutator->saved_masks, mutator->saved_capacity * sizeof *mutator->saved_masks);
+  if (mutator->marker.stack) tri_marker_destroy(&mutator->marker);
+  tri_scope_block *block = mutator->scopes;
+  while (block && block->previous) block = block->previous;
+  for (tri_scope_block *next; block; block = next) {
+    next = block->next;
+    tri_meta_free(meta, block, sizeof *block);
+  }
+  for (tri_operand_stack *stack = mutator->operand_stacks, *next; stack; stack = next) {
+    next = stack->next;
+    tri_meta_free(meta, stack, sizeof *stack);
+  }
+  tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
+}
+
+// Walks the windows that were ever loaded; there are as many as span classes this thread allocates from.
+#define tri_each_loaded_window(mutator, index, window)                                                                 \
+  for (uint32_t index = (mutator)->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;                             \
+       index = tri_mutator_window(&(mutator)->fast, index)->loaded_next)                                               \
+    for (struct tri_window *window = tri_mutator_window((tri_mutator *)(uintptr_t)&(mutator)->fast, index); window;    \
+         window = NULL)
+
+void tri_mutator_each_window(const tri_mutator_full *mutator,
+                             void (*each)(void *context, const struct tri_window *window), void *context) {
+  uint32_t position = 0;
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;) {
+    struct tri_window window = *tri_mutator_window((tri_mutator *)(uintptr_t)mutator, index);
+    if (mutator->windows_hidden) window.free_slots = mutator->saved_masks[position++];
+    each(context, &window);
+    index = window.loaded_next;
+  }
+}
+
+void tri_window_mark(void *context, const struct tri_window *window) {
+  tri_collect *collect = context;
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    tri_bit_set(collect->spans.space.bits.marked, tri_space_granule(&collect->spans.space, slot));
+  }
+}
+
+void tri_mutator_mark_windows(tri_mutator_full *mutator) {
+  tri_mutator_each_window(mutator, tri_window_mark, &mutator->world->collect);
+}
+
+void tri_window_count(void *context, const struct tri_window *window) {
+  tri_waiting *waiting = context;
+  uint32_t slots = tri_popcount(window->free_slots);
+  waiting->objects += slots;
+  waiting->bytes += (uint64_t)slots * window->slot_bytes;
+}
+
+void tri_mutator_hide_windows(tri_mutator_full *mutator) {
+  TRI_ASSERT(!mutator->windows_hidden);
+  uint32_t position = 0;
+  tri_each_loaded_window(mutator, index, window) {
+    mutator->saved_masks[position++] = window->free_slots;
+    window->free_slots = 0;
+  }
+  mutator->windows_hidden = true;
+}
+
+void tri_mutator_show_windows(tri_mutator_full *mutator) {
+  if (!mutator->windows_hidden) return;
+  uint32_t position = 0;
+  tri_each_loaded_window(mutator, index, window) window->free_slots = mutator->saved_masks[position++];
+  mutator->windows_hidden = false;
+}
+
+void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
+  tri_spans *spans = &mutator->world->collect.spans;
+  tri_each_loaded_window(mutator, index, window) {
+    if (!window->free_slots) continue;
+    tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
+    // Without memory for the record the slots stay allocated until the next cycle finds them dead.
+    if (!orphan) continue;
+    tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
+    orphan->window = *window;
+    orphan->zeroed = (index & TRI_WINDOW_ZEROED) != 0;
+    tri_lock_acquire(&class->lock);
+    orphan->next = class->orphans;
+    class->orphans = orphan;
+    tri_lock_release(&class->lock);
+    window->free_slots = 0;
+  }
+}

@@ -1,0 +1,122 @@
+// Mutator: one thread's attachment to one heap: its windows, its barrier buffer, how it is stopped.
+//
+//   running -> blocked            [tri_blocking_begin]   counts as stopped, may not touch the heap
+//   blocked -> running            [tri_blocking_end]
+//   blocked -> held -> blocked    [the collector, while it works on the mutator or stops the world]
+//   running -> parked -> running  [tri_safepoint_slow, during a stop]
+//
+// Invariants  only the owner writes windows, buffer and scopes, except that the collector may while the owner is
+//             parked or held. A mutator is one mapping: header, then windows (tricolor_fast.h).
+// Not here    the list of mutators and how they are stopped (world.h).
+#ifndef TRI_MUTATOR_MUTATOR_H
+#define TRI_MUTATOR_MUTATOR_H
+
+#include "collect/barrier.h"
+#include "os/thread.h"
+
+typedef enum tri_mutator_state {
+  TRI_MUTATOR_RUNNING = 0,
+  TRI_MUTATOR_BLOCKED = 1,
+  TRI_MUTATOR_HELD = 2,
+  TRI_MUTATOR_PARKED = 3,
+} tri_mutator_state;
+
+enum {
+  TRI_WINDOW_LIST_END = -1, // as loaded_next; 0 there means "never loaded"
+};
+
+/// tri_mutator.barrier: what a store does. Derived from the phase and the heap's policy (S5).
+typedef enum tri_barrier_state {
+  TRI_BARRIER_OFF = 0,
+  TRI_BARRIER_SHADES_OLD = 1, // hybrid
+  TRI_BARRIER_SHADES_NEW = 2, // Dijkstra
+} tri_barrier_state;
+
+/// Bits of tri_mutator.request.
+enum {
+  TRI_REQUEST_STOP = 1,
+  TRI_REQUEST_HANDSHAKE = 2,
+};
+
+struct tri_world;
+struct tri_mutator_full;
+typedef void tri_handshake_function(struct tri_mutator_full *mutator, void *context);
+
+typedef struct tri_operand_stack {
+  struct tri_operand_stack *next;
+  void *base;
+  void **top;
+} tri_operand_stack;
+
+enum { TRI_SCOPE_BLOCK_SLOTS = 126 };
+typedef struct tri_scope_block {
+  struct tri_scope_block *previous;
+  struct tri_scope_block *next;
+  void *slots[TRI_SCOPE_BLOCK_SLOTS];
+} tri_scope_block;
+
+typedef struct tri_mutator_full {
+  struct tri_mutator fast; // first: the public pointer is this one
+  struct tri_world *world; // [const]
+  uintptr_t thread_token;  // [const] who may use it
+  uint64_t thread_id;      // [const] for messages
+  tri_stack_bounds stack;  // [const]
+  bool precise;            // [const] the native stack is not scanned
+  uint32_t state;          // [atomic] tri_mutator_state
+
+  struct tri_mutator_full *next, *previous;  // [lock:world]
+  struct tri_mutator_full *next_of_thread;   // [owner] other heaps this thread is attached to
+  tri_handshake_function *handshake;         // [lock:world] what to do at the next safepoint; NULL when done
+  void *handshake_context;                   // [lock:world]
+  bool handshake_running;                    // [lock:world] the owner is at it
+
+  uintptr_t stack_pointer;  // [owner; read while stopped] everything of the stack above it is live
+  tri_registers registers;  // [owner; read while stopped] of a blocked mutator
+  bool stack_grey;          // [owner; collector while stopped] not yet scanned in this cycle
+  bool blocking;            // [owner] inside a blocking region
+
+  tri_barrier_buffer barrier;
+  uint32_t loaded_windows;  // [owner] windows ever loaded, linked by loaded_next; TRI_WINDOW_LIST_END ends
+  uint32_t loaded_count;
+  uint32_t saved_capacity;
+  uint64_t *saved_masks;    // [owner] windows put aside during mark termination (S7)
+  bool windows_hidden;      // [owner]
+
+  tri_scope_block *scopes;  // [owner; read while stopped] innermost block
+  size_t scope_depth;       // slots in use, over all blocks
+  size_t scope_open;        // scopes open
+  tri_operand_stack *operand_stacks; // [owner; read while stopped]
+  tri_marker marker;        // [owner] for assists; stack is NULL until the first one
+  int64_t assist_credit;    // [owner] objects marked ahead of what allocation owes
+  uint32_t refills_since_stress; // [owner]
+} tri_mutator_full;
+
+static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) { return (tri_mutator_full *)(void *)mutator; }
+
+/// Traps with a sentence unless the calling thread owns the mutator.
+void tri_assert_owner(const tri_mutator_full *mutator, const char *what);
+
+/// Maps and initialises a mutator for the calling thread; NULL when memory is refused.
+tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);
+void tri_mutator_unmap(tri_mutator_full *mutator);
+
+/// Hands over every window this mutator ever loaded, with the mask it has, or had before it was put aside. While the
+/// owner is stopped, or by the owner.
+void tri_mutator_each_window(const tri_mutator_full *mutator,
+                             void (*each)(void *context, const struct tri_window *window), void *context);
+/// While marking, every slot waiting in a window is black. For the owner's acknowledgement, or the collector.
+void tri_mutator_mark_windows(tri_mutator_full *mutator);
+/// Adds up what waits in windows: marked, but not alive. For the functions that walk windows.
+typedef struct tri_waiting {
+  uint64_t bytes, objects;
+} tri_waiting;
+void tri_window_count(void *waiting, const struct tri_window *window);
+/// Puts masks aside, so that any allocation reaches the slow path, and brings them back.
+void tri_mutator_hide_windows(tri_mutator_full *mutator);
+void tri_mutator_show_windows(tri_mutator_full *mutator);
+/// Leaves the slots of all windows to their classes' next refill.
+void tri_mutator_orphan_windows(tri_mutator_full *mutator);
+/// Marks the slots of a window, or of an orphan.
+void tri_window_mark(void *collect, const struct tri_window *window);
+
+#endif

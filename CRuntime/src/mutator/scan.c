@@ -1,0 +1,79 @@
+#include "mutator/scan.h"
+
+#include "base/step.h"
+
+typedef struct tri_scan {
+  tri_mutator_full *mutator;
+  tri_each_word *each;
+  void *context;
+} tri_scan;
+
+// Reads other frames' memory word by word: sanitizers would call it what it is.
+TRI_NO_ASAN static void tri_scan_native_stack(const tri_scan *scan, uintptr_t low, uintptr_t high) {
+  for (uintptr_t at = tri_align_up(low, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t))
+    scan->each(scan->context, *(volatile uintptr_t *)at, TRI_WORD_AMBIGUOUS);
+}
+
+static void tri_scan_scopes(const tri_scan *scan) {
+  const tri_mutator_full *mutator = scan->mutator;
+  size_t in_block = mutator->scope_depth % TRI_SCOPE_BLOCK_SLOTS;
+  if (mutator->scope_depth && in_block == 0) in_block = TRI_SCOPE_BLOCK_SLOTS;
+  if (!mutator->scope_depth) return;
+  for (const tri_scope_block *block = mutator->scopes; block; block = block->previous) {
+    for (size_t slot = 0; slot < in_block; slot++) scan->each(scan->context, (uintptr_t)block->slots[slot], TRI_WORD_PRECISE);
+    in_block = TRI_SCOPE_BLOCK_SLOTS;
+  }
+}
+
+static void tri_scan_operand_stacks(const tri_scan *scan) {
+  for (const tri_operand_stack *stack = scan->mutator->operand_stacks; stack; stack = stack->next)
+    for (void **slot = stack->base, **top = *(void ***)(void *)stack->top; slot < top; slot++)
+      scan->each(scan->context, (uintptr_t)*slot, TRI_WORD_PRECISE);
+}
+
+// The stack has to be known here: by the caller for its own thread, as published for a stopped one.
+static void tri_scan_from(const tri_scan *scan, uintptr_t stack_pointer, bool with_registers) {
+  const tri_mutator_full *mutator = scan->mutator;
+  tri_scan_scopes(scan);
+  tri_scan_operand_stacks(scan);
+  if (mutator->precise) return;
+  if (stack_pointer >= mutator->stack.low && stack_pointer < mutator->stack.high)
+    tri_scan_native_stack(scan, stack_pointer, mutator->stack.high);
+  if (!with_registers) return;
+  for (int index = 0; index < TRI_REGISTER_COUNT; index++)
+    scan->each(scan->context, mutator->registers.words[index], TRI_WORD_AMBIGUOUS);
+}
+
+static void tri_scan_own(void *context, uintptr_t stack_pointer) { tri_scan_from(context, stack_pointer, false); }
+
+static void tri_mutator_scan(tri_mutator_full *mutator, tri_each_word *each, void *context) {
+  tri_scan scan = {mutator, each, context};
+  if (mutator->thread_token == tri_thread_token())
+    tri_thread_with_stack(tri_scan_own, &scan);
+  else
+    tri_scan_from(&scan, mutator->stack_pointer, true);
+}
+
+typedef struct tri_shading {
+  tri_collect *collect;
+  tri_grey_chunk *chunk;
+} tri_shading;
+
+static void tri_shading_word(void *context, uintptr_t word, tri_word_kind kind) {
+  tri_shading *shading = context;
+  tri_shade_word(shading->collect, word, kind, &shading->chunk);
+}
+
+void tri_mutator_shade(tri_mutator_full *mutator) {
+  tri_step(TRI_STEP_SCAN_STACK);
+  tri_collect *collect = &mutator->world->collect;
+  TRI_CHECK(tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase)), "a stack is scanned in phase off");
+  tri_shading shading = {collect, NULL};
+  tri_mutator_scan(mutator, tri_shading_word, &shading);
+  if (shading.chunk) tri_grey_share(&collect->grey, shading.chunk);
+  mutator->stack_grey = false;
+}
+
+void tri_mutator_each_root(tri_mutator_full *mutator, tri_each_word *each, void *context) {
+  tri_mutator_scan(mutator, each, context);
+}

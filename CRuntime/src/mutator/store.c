@@ -1,0 +1,70 @@
+#include "mutator/store.h"
+
+#include "base/step.h"
+#include "mutator/world.h"
+
+static void tri_store_record(tri_mutator_full *mutator, uintptr_t old, uintptr_t new) {
+  tri_collect *collect = &mutator->world->collect;
+  bool dijkstra = mutator->fast.barrier == TRI_BARRIER_SHADES_NEW;
+  if (!dijkstra) tri_barrier_record(&mutator->barrier, collect, old);
+  if (dijkstra || mutator->stack_grey) tri_barrier_record(&mutator->barrier, collect, new);
+}
+
+static void tri_store_check(const tri_mutator_full *mutator, const void *value) {
+  tri_step(TRI_STEP_STORE);
+  if (!TRI_CHECKS) return;
+  tri_assert_owner(mutator, "storing");
+  (void)value;
+}
+
+void tri_store_slow(tri_mutator *mutator, void **slot, void *value) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_store_check(full, value);
+  tri_store_record(full, (uintptr_t)tri_load_relaxed(slot), (uintptr_t)value);
+  tri_store_release(slot, value);
+}
+
+void tri_init_slow(tri_mutator *mutator, void **slot, void *value) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_store_check(full, value);
+  tri_store_record(full, 0, (uintptr_t)value);
+  tri_store_release(slot, value);
+}
+
+void *tri_swap_slow(tri_mutator *mutator, void **slot, void *value) {
+  void *old = tri_load_relaxed(slot);
+  tri_store_slow(mutator, slot, value);
+  return old;
+}
+
+// Word by word, each an atomic store: a marker may be reading.
+static void tri_move_words(void **destination, void *const *source, size_t words) {
+  if (destination <= (void **)source)
+    for (size_t word = 0; word < words; word++)
+      tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
+  else
+    for (size_t word = words; word-- > 0;) tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
+}
+
+void tri_copy(tri_mutator *mutator, void *object, void *destination, const void *source, size_t words) {
+  (void)object;
+  void **to = destination;
+  void *const *from = source;
+  if (mutator->barrier) {
+    tri_mutator_full *full = tri_mutator_of(mutator);
+    tri_store_check(full, NULL);
+    for (size_t word = 0; word < words; word++)
+      tri_store_record(full, (uintptr_t)tri_load_relaxed(&to[word]), (uintptr_t)tri_load_relaxed(&from[word]));
+  }
+  tri_move_words(to, from, words);
+}
+
+void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words) {
+  (void)object;
+  void **slot = slots;
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  for (size_t word = 0; word < words; word++) {
+    if (mutator->barrier) tri_store_record(full, (uintptr_t)tri_load_relaxed(&slot[word]), 0);
+    tri_store_release(&slot[word], (void *)NULL);
+  }
+}

@@ -1,0 +1,400 @@
+#include "mutator/world.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/step.h"
+#include "mutator/scan.h"
+
+enum {
+  TRI_FIRST_WARNING_MS = 1000, // a mutator that has not come by after this is named
+  TRI_NEXT_WARNING_MS = 10000,
+};
+
+// This thread's mutators, innermost first. Initial-exec: no call in a shared library either.
+static __thread tri_mutator_full *tri_thread_mutators __attribute__((tls_model("initial-exec")));
+// What inline code reads of it.
+__thread tri_mutator *tri_thread_mutator_current;
+static pthread_key_t tri_thread_exit_key;
+static pthread_once_t tri_thread_exit_once = PTHREAD_ONCE_INIT;
+
+tri_status tri_world_init(tri_world *world, const tri_options *options) {
+  memset(world, 0, sizeof *world);
+  tri_status status = tri_collect_init(&world->collect, options->reservation_bytes, options->huge_pages != 0);
+  if (status != TRI_OK) return status;
+  tri_lock_init(&world->lock, TRI_RANK_WORLD);
+  tri_condition_init(&world->arrived);
+  tri_condition_init(&world->resumed);
+  tri_roots_init(&world->roots, &world->collect.spans.space.meta);
+  world->policy = options->barrier;
+  world->limit_bytes = options->limit_bytes;
+  world->stress_interval = options->stress_interval;
+  world->trigger_bytes = INT64_MAX;
+  if (options->tag_mask) {
+    world->collect.spans.tag_mask = options->tag_mask;
+    world->collect.spans.tag_value = options->tag_value;
+  }
+  return TRI_OK;
+}
+
+void tri_world_destroy(tri_world *world) {
+  TRI_CHECK(world->mutator_count == 0, "a world ends with %u mutators attached", world->mutator_count);
+  tri_roots_destroy(&world->roots);
+  pthread_cond_destroy(&world->resumed);
+  pthread_cond_destroy(&world->arrived);
+  tri_lock_destroy(&world->lock);
+  tri_collect_destroy(&world->collect);
+}
+
+// ---- One thread, several heaps ----
+
+tri_mutator_full *tri_world_current_mutator(tri_world *world) {
+  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
+    if (mutator->world == world) return mutator;
+  return NULL;
+}
+
+tri_mutator *tri_current_mutator(tri_heap *heap) {
+  tri_mutator_full *mutator = tri_world_current_mutator(tri_world_of_heap(heap));
+  return mutator ? &mutator->fast : NULL;
+}
+
+static void tri_mutator_set_blocked(tri_mutator_full *mutator);
+static void tri_mutator_set_running(tri_mutator_full *mutator);
+
+// A wait in one heap must not keep another heap's collector waiting: two heaps could wait for each other.
+void tri_thread_others_block(tri_mutator_full *waiting_for) {
+  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
+    if (mutator != waiting_for && !mutator->blocking) tri_mutator_set_blocked(mutator);
+}
+
+void tri_thread_others_unblock(tri_mutator_full *waiting_for) {
+  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
+    if (mutator != waiting_for && !mutator->blocking &&
+        tri_load_relaxed(&mutator->state) != TRI_MUTATOR_RUNNING)
+      tri_mutator_set_running(mutator);
+}
+
+// ---- States ----
+
+static void tri_world_note_arrival(tri_world *world) {
+  tri_lock_acquire(&world->lock);
+  pthread_cond_broadcast(&world->arrived);
+  tri_lock_release(&world->lock);
+}
+
+static void tri_mutator_set_blocked(tri_mutator_full *mutator) {
+  tri_registers_save(&mutator->registers);
+  mutator->stack_pointer = (uintptr_t)__builtin_frame_address(0);
+  // Pairs with the collector's compare-exchange to held: it then sees stack pointer, registers and windows.
+  tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_BLOCKED);
+  // The collector may have asked before it could see us blocked, and be asleep.
+  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world);
+}
+
+static void tri_mutator_wait_until_let_go(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  for (;;) {
+    uint32_t blocked = TRI_MUTATOR_BLOCKED;
+    if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) break;
+    tri_lock_wait(&world->lock, &world->resumed, 0);
+  }
+  tri_lock_release(&world->lock);
+}
+
+static void tri_mutator_set_running(tri_mutator_full *mutator) {
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING))
+    tri_mutator_wait_until_let_go(mutator);
+  // Stale registers would keep garbage alive at the next stop.
+  mutator->registers = (tri_registers){{0}};
+}
+
+__attribute__((noinline)) void tri_blocking_begin(tri_mutator *mutator) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_assert_owner(full, "beginning a blocking region");
+  tri_step(TRI_STEP_BLOCKING_BEGIN);
+  full->blocking = true;
+  tri_mutator_set_blocked(full);
+}
+
+void tri_blocking_end(tri_mutator *mutator) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  TRI_CHECK(full->thread_token == tri_thread_token(), "ending a blocking region of another thread's mutator");
+  TRI_CHECK(full->blocking, "ending a blocking region that was not begun");
+  tri_step(TRI_STEP_BLOCKING_END);
+  tri_thread_others_block(full);
+  tri_mutator_set_running(full);
+  full->blocking = false;
+  tri_thread_others_unblock(full);
+  tri_safepoint(mutator);
+}
+
+bool tri_world_keep_running(tri_world *world) {
+  tri_mutator_full *mutator = tri_world_current_mutator(world);
+  if (mutator && !mutator->blocking) return false;
+  tri_lock_acquire(&world->lock);
+  while (world->stopping && world->stopper_token != tri_thread_token())
+    tri_lock_wait(&world->lock, &world->resumed, 0);
+  return true;
+}
+
+// ---- Safepoints ----
+
+// The owner runs its handshake without the lock: others must be able to come by meanwhile.
+static void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_handshake_function *function = mutator->handshake;
+  void *context = mutator->handshake_context;
+  mutator->handshake_running = true;
+  tri_lock_release(&world->lock);
+  tri_step(TRI_STEP_HANDSHAKE);
+  function(mutator, context);
+  tri_lock_acquire(&world->lock);
+  mutator->handshake_running = false;
+  mutator->handshake = NULL;
+  tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_HANDSHAKE);
+  pthread_cond_broadcast(&world->arrived);
+}
+
+static void tri_mutator_park_locked(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
+  pthread_cond_broadcast(&world->arrived);
+  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
+}
+
+// Called with everything of the thread above `stack_pointer`, registers included.
+static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
+  tri_mutator_full *mutator = context;
+  tri_world *world = mutator->world;
+  mutator->stack_pointer = stack_pointer;
+  tri_thread_others_block(mutator);
+  tri_lock_acquire(&world->lock);
+  while (tri_load_ordered(&mutator->fast.request)) {
+    if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
+    if (world->stopping) tri_mutator_park_locked(mutator);
+  }
+  tri_lock_release(&world->lock);
+  tri_thread_others_unblock(mutator);
+}
+
+void tri_safepoint_slow(tri_mutator *mutator) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_assert_owner(full, "polling");
+  // The thread that stopped the world has nobody to wait for.
+  if (full->world->stopped && full->world->stopper == full) return;
+  tri_step(TRI_STEP_SAFEPOINT);
+  tri_thread_with_stack(tri_mutator_come_by, full);
+}
+
+// ---- Meeting all of them ----
+
+static bool tri_mutator_is_still(tri_mutator_full *mutator) {
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return true;
+  return blocked == TRI_MUTATOR_HELD || blocked == TRI_MUTATOR_PARKED;
+}
+
+static void tri_mutator_let_go(tri_mutator_full *mutator) {
+  uint32_t held = TRI_MUTATOR_HELD;
+  tri_compare_exchange_ordered(&mutator->state, &held, (uint32_t)TRI_MUTATOR_BLOCKED);
+}
+
+static void tri_world_warn(const tri_mutator_full *late, uint64_t since_ns, const char *what) {
+  tri_report("waiting for thread %" PRIu64 " to %s since %" PRIu64
+             " ms: it neither allocates, polls (tri_safepoint) nor is in a blocking region",
+             late->thread_id, what, (tri_clock_ns() - since_ns) / 1000000);
+}
+
+// Waits for an arrival; names who is late.
+static void tri_world_await_locked(tri_world *world, const tri_mutator_full *late, uint64_t since_ns,
+                                   uint64_t *next_warning_ms, const char *what) {
+  uint64_t waited_ms = (tri_clock_ns() - since_ns) / 1000000;
+  if (waited_ms >= *next_warning_ms) {
+    tri_world_warn(late, since_ns, what);
+    *next_warning_ms += TRI_NEXT_WARNING_MS;
+  }
+  tri_lock_wait(&world->lock, &world->arrived, 100 * 1000000);
+}
+
+static bool tri_mutator_is_caller(const tri_mutator_full *mutator) {
+  return mutator->thread_token == tri_thread_token() && !mutator->blocking;
+}
+
+// One mutator's part of a handshake, if it can be done here.
+static bool tri_handshake_try_locked(tri_mutator_full *mutator) {
+  if (!mutator->handshake) return true;
+  if (mutator->handshake_running) return false;
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return false;
+  mutator->handshake(mutator, mutator->handshake_context);
+  mutator->handshake = NULL;
+  tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_HANDSHAKE);
+  tri_mutator_let_go(mutator);
+  pthread_cond_broadcast(&mutator->world->resumed);
+  return true;
+}
+
+void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context) {
+  tri_mutator_full *own = tri_world_current_mutator(world);
+  if (own && own->blocking) own = NULL;
+  uint64_t since_ns = tri_clock_ns(), next_warning_ms = TRI_FIRST_WARNING_MS;
+  tri_lock_acquire(&world->lock);
+  TRI_CHECK(!world->stopping, "a handshake while the world is stopped");
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    if (mutator == own) continue;
+    mutator->handshake = function;
+    mutator->handshake_context = context;
+    tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_HANDSHAKE);
+  }
+  tri_lock_release(&world->lock);
+  if (own) function(own, context);
+  tri_lock_acquire(&world->lock);
+  for (;;) {
+    tri_mutator_full *late = NULL;
+    for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+      if (mutator != own && !tri_handshake_try_locked(mutator)) late = mutator;
+    if (!late) break;
+    tri_world_await_locked(world, late, since_ns, &next_warning_ms, "answer a handshake");
+  }
+  tri_lock_release(&world->lock);
+}
+
+void tri_world_stop(tri_world *world) {
+  tri_step(TRI_STEP_STOP_REQUEST);
+  uint64_t next_warning_ms = TRI_FIRST_WARNING_MS;
+  tri_lock_acquire(&world->lock);
+  TRI_CHECK(!world->stopping, "stopping a world that is stopped");
+  world->stop_requested_ns = tri_clock_ns();
+  world->stopping = true;
+  world->stopper_token = tri_thread_token();
+  world->stopper = NULL;
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    if (tri_mutator_is_caller(mutator))
+      world->stopper = mutator;
+    else
+      tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
+  }
+  for (;;) {
+    tri_mutator_full *late = NULL;
+    for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+      if (mutator != world->stopper && !tri_mutator_is_still(mutator)) late = mutator;
+    if (!late) break;
+    tri_world_await_locked(world, late, world->stop_requested_ns, &next_warning_ms, "stop");
+  }
+  world->stopped = true;
+  tri_lock_release(&world->lock);
+  tri_step(TRI_STEP_STOPPED);
+}
+
+void tri_world_start(tri_world *world) {
+  tri_assert_world_stopped(world);
+  tri_lock_acquire(&world->lock);
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    if (mutator == world->stopper) continue;
+    tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_STOP);
+    tri_mutator_let_go(mutator);
+  }
+  world->stopped = false;
+  world->stopping = false;
+  world->stopper = NULL;
+  world->stopper_token = 0;
+  pthread_cond_broadcast(&world->resumed);
+  tri_lock_release(&world->lock);
+  tri_step(TRI_STEP_STARTED);
+}
+
+void tri_assert_world_stopped(const tri_world *world) {
+  TRI_CHECK(world->stopped && world->stopper_token == tri_thread_token(),
+            "phase %s: the world must be stopped by this thread, and is not",
+            tri_phase_name(tri_load_relaxed(&world->collect.phase)));
+}
+
+// ---- Coming and going ----
+
+static void tri_thread_exit(void *unused) {
+  (void)unused;
+  // A thread that ends without detaching: its scopes and blocking region end with it.
+  while (tri_thread_mutators) {
+    tri_mutator_full *mutator = tri_thread_mutators;
+    if (mutator->blocking) tri_blocking_end(&mutator->fast);
+    mutator->scope_open = 0;
+    mutator->scope_depth = 0;
+    tri_detach(&mutator->fast);
+  }
+}
+
+static void tri_thread_exit_key_make(void) {
+  int error = pthread_key_create(&tri_thread_exit_key, tri_thread_exit);
+  TRI_CHECK(error == 0, "no thread-exit key: error %d", error);
+}
+
+static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) {
+  bool marking = tri_phase_barrier_is_on(world->collect.phase);
+  mutator->fast.barrier = marking ? (uint32_t)world->barrier_when_marking : TRI_BARRIER_OFF;
+  mutator->stack_grey = marking;
+  mutator->next = world->mutators;
+  if (mutator->next) mutator->next->previous = mutator;
+  world->mutators = mutator;
+  tri_store_relaxed(&world->mutator_count, world->mutator_count + 1);
+}
+
+tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator) {
+  tri_world *world = tri_world_of_heap(heap);
+  pthread_once(&tri_thread_exit_once, tri_thread_exit_key_make);
+  if (tri_world_current_mutator(world)) return TRI_ALREADY_ATTACHED;
+  tri_mutator_full *mutator = tri_mutator_make(world, (flags & TRI_ATTACH_PRECISE) != 0);
+  if (!mutator) return TRI_OUT_OF_MEMORY;
+  tri_thread_others_block(NULL);
+  tri_lock_acquire(&world->lock);
+  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_admit_locked(world, mutator);
+  tri_lock_release(&world->lock);
+  tri_thread_others_unblock(NULL);
+  mutator->next_of_thread = tri_thread_mutators;
+  tri_thread_mutators = mutator;
+  tri_thread_mutator_current = &mutator->fast;
+  // Any value but NULL makes the destructor run.
+  pthread_setspecific(tri_thread_exit_key, mutator);
+  *out_mutator = &mutator->fast;
+  return TRI_OK;
+}
+
+static void tri_world_dismiss_locked(tri_world *world, tri_mutator_full *mutator) {
+  if (mutator->previous)
+    mutator->previous->next = mutator->next;
+  else
+    world->mutators = mutator->next;
+  if (mutator->next) mutator->next->previous = mutator->previous;
+  tri_store_relaxed(&world->mutator_count, world->mutator_count - 1);
+}
+
+tri_status tri_detach(tri_mutator *mutator) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_world *world = full->world;
+  TRI_CHECK(full->thread_token == tri_thread_token(), "detaching another thread's mutator (thread %" PRIu64 ")",
+            full->thread_id);
+  if (full->scope_open || full->blocking) return TRI_SCOPE_OPEN;
+  for (;;) {
+    tri_lock_acquire(&world->lock);
+    // With no request pending under the lock, no stop and no handshake is under way.
+    if (tri_load_ordered(&full->fast.request) == 0) break;
+    tri_lock_release(&world->lock);
+    tri_safepoint_slow(mutator);
+  }
+  tri_step(TRI_STEP_DETACH);
+  // Still under the lock: the final stop cannot come between the flush and the dismissal.
+  tri_barrier_flush(&full->barrier, &world->collect);
+  tri_mutator_orphan_windows(full);
+  tri_world_dismiss_locked(world, full);
+  tri_lock_release(&world->lock);
+  tri_mutator_full **link = &tri_thread_mutators;
+  while (*link != full) link = &(*link)->next_of_thread;
+  *link = full->next_of_thread;
+  tri_thread_mutator_current = tri_thread_mutators ? &tri_thread_mutators->fast : NULL;
+  tri_mutator_unmap(full);
+  return TRI_OK;
+}

@@ -1,0 +1,71 @@
+// World: every attached mutator, and how the collector meets them: one by one (handshake) or all at once (stop).
+//
+// Mutators are cooperative: they come by when a window runs empty and at tri_safepoint(), and count as stopped
+// inside a blocking region. A mutator that does not come is named in a warning after a second, and again every
+// ten; it is never silently waited for.
+//
+// Invariants  the list changes only under the world lock and never while the world is stopped; the thread that
+//             stopped the world stays attached and is the only one running.
+//             While a thread waits for one heap, its mutators of other heaps count as blocked.
+// Callers     stop, start, handshake: the thread that holds the cycle lock.
+// Not here    what is done at a handshake (scan.h, heap/cycle.c).
+#ifndef TRI_MUTATOR_WORLD_H
+#define TRI_MUTATOR_WORLD_H
+
+#include "mutator/mutator.h"
+#include "mutator/roots.h"
+#include "tricolor_runtime.h"
+
+typedef struct tri_world {
+  tri_collect collect; // first: the floors below see the heap as this
+  tri_roots roots;
+  tri_lock lock;
+  pthread_cond_t arrived;    // a mutator parked, blocked, or finished its handshake
+  pthread_cond_t resumed;    // the world was started again, or a mutator was let go
+  tri_mutator_full *mutators; // [lock]
+  uint32_t mutator_count;     // [lock; atomic read]
+  bool stopping;              // [lock] a stop is wanted or in force
+  bool stopped;               // [lock] and complete
+  tri_mutator_full *stopper;  // [stw] the mutator of the thread that stopped the world, if it has one
+  uintptr_t stopper_token;    // [stw]
+  uint64_t stop_requested_ns; // [stw]
+  tri_barrier_policy policy;  // [const]
+  tri_barrier_state barrier_when_marking; // [stw] of this cycle: the policy, or Dijkstra while plain roots exist
+  bool rescan;                // [stw] this cycle's final stop scans stacks and roots again
+  uint64_t limit_bytes;       // [const]
+  uint32_t stress_interval;   // [const]
+
+  // Set by the pacer after each cycle. [atomic]
+  int64_t trigger_bytes;      // allocation since the last cycle that starts the next; INT64_MAX: never
+  uint32_t inline_cycles;     // the triggering thread runs the cycle itself when it is the only mutator
+  uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
+  uint32_t cycle_wanted;      // [atomic] a background cycle was asked for and has not begun
+
+  // What the floor above provides; called by allocation slow paths with no lock held.
+  void (*start_cycle)(struct tri_world *world, tri_mutator_full *mutator);
+  void (*collect_for_memory)(struct tri_world *world, tri_mutator_full *mutator);
+  uint64_t assist_ns_total;   // [atomic]
+} tri_world;
+
+static inline tri_world *tri_world_of_heap(tri_heap *heap) { return (tri_world *)(void *)heap; }
+
+tri_status tri_world_init(tri_world *world, const tri_options *options);
+void tri_world_destroy(tri_world *world);
+
+tri_mutator_full *tri_world_current_mutator(tri_world *world);
+/// Runs the function once for every mutator: by its owner at its next safepoint, or here while the owner is
+/// blocked. Returns when all have; new mutators see the phase as it is when they attach.
+void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
+/// Returns with every other mutator parked or held. Nests not.
+void tri_world_stop(tri_world *world);
+void tri_world_start(tri_world *world);
+/// Traps unless the calling thread has stopped the world.
+void tri_assert_world_stopped(const tri_world *world);
+/// Between this and releasing the lock the final stop of a cycle is not in force, so what is shaded now is seen by
+/// it. A running mutator keeps it away by itself: then nothing is locked and the answer is false.
+bool tri_world_keep_running(tri_world *world);
+/// Around any wait of this thread that is not for `waiting_for`'s world: others need not wait for it.
+void tri_thread_others_block(tri_mutator_full *waiting_for);
+void tri_thread_others_unblock(tri_mutator_full *waiting_for);
+
+#endif

@@ -1,0 +1,67 @@
+#if defined(__linux__)
+#include "os/thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+__thread char tri_thread_token_byte;
+
+bool tri_thread_stack_bounds(tri_stack_bounds *out) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return false;
+  void *low = NULL;
+  size_t bytes = 0;
+  int error = pthread_attr_getstack(&attributes, &low, &bytes);
+  pthread_attr_destroy(&attributes);
+  if (error != 0) return false;
+  out->low = (uintptr_t)low;
+  out->high = (uintptr_t)low + bytes;
+  return true;
+}
+
+uint64_t tri_thread_id(void) { return (uint64_t)syscall(SYS_gettid); }
+
+static uint64_t tri_clock_read(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+uint64_t tri_clock_ns(void) { return tri_clock_read(CLOCK_MONOTONIC); }
+uint64_t tri_thread_cpu_ns(void) { return tri_clock_read(CLOCK_THREAD_CPUTIME_ID); }
+
+uint32_t tri_cpu_count(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  int count = CPU_COUNT(&set);
+  return count > 0 ? (uint32_t)count : 1;
+}
+
+__attribute__((noinline)) static void tri_thread_call_below(void (*function)(void *, uintptr_t), void *context) {
+  // This frame lies below the one that spilled the registers: scanning from here sees them.
+  function(context, (uintptr_t)__builtin_frame_address(0));
+  __asm__ volatile("" ::: "memory"); // no tail call: this frame must exist
+}
+
+__attribute__((noinline)) void tri_thread_with_stack(void (*function)(void *, uintptr_t), void *context) {
+  __builtin_unwind_init();
+  tri_thread_call_below(function, context);
+  __asm__ volatile("" ::: "memory");
+}
+
+bool tri_thread_start(void *(*function)(void *), void *context, void *out_pthread) {
+  // A helper must not run the embedder's signal handlers: they may use thread-locals it does not have.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = pthread_create((pthread_t *)out_pthread, NULL, function, context);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return error == 0;
+}
+
+void tri_thread_join(void *pthread_slot) { pthread_join(*(pthread_t *)pthread_slot, NULL); }
+#endif

@@ -1,0 +1,39 @@
+// Page runs: which pages of the committed heap are free, lowest address first, coalesced by being bits.
+//
+// Invariants  a page is used, or free; a free page is fresh (reads as zero, costs no memory) or dirty.
+//             used_pages + free pages == committed pages; touched_pages counts those not fresh.
+//             A run of up to a chunk lies inside one chunk; a longer one starts at a chunk.
+// Callers     allocation slow paths and sweeps; the page lock is taken here.
+// Not here    what lives in a run (span.h).
+#ifndef TRI_SPACE_PAGE_ALLOC_H
+#define TRI_SPACE_PAGE_ALLOC_H
+
+#include "space/space.h"
+
+enum { TRI_CHUNK_WORDS = TRI_PAGES_PER_CHUNK / 64 };
+
+typedef struct tri_chunk {
+  uint64_t free[TRI_CHUNK_WORDS];  // one bit per page
+  uint64_t fresh[TRI_CHUNK_WORDS]; // of all pages: never written since the system gave them
+  uint32_t free_pages;
+  uint32_t padding[15];
+} tri_chunk;
+_Static_assert(sizeof(tri_chunk) == TRI_CHUNK_RECORD_BYTES, "the chunk table is found by a shift");
+
+typedef struct tri_page_run {
+  uint64_t page;
+  bool fresh; // every page of it reads as zero
+} tri_page_run;
+
+/// Finds a run, growing the heap if there is none. alignment_pages is a power of two up to a chunk.
+/// limit_bytes (0: none) bounds the bytes in use afterwards.
+/// Errors: TRI_LIMIT_REACHED, TRI_OUT_OF_MEMORY; nothing is changed then.
+tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
+                              tri_page_run *out_run);
+void tri_pages_free(tri_space *space, uint64_t page, uint64_t pages);
+/// Gives the memory of every wholly free chunk back to the system; bytes given back.
+uint64_t tri_pages_discard_free(tri_space *space);
+/// Recomputes every count from the bits; traps on a difference. Takes the lock.
+void tri_pages_check(tri_space *space);
+
+#endif

@@ -1,0 +1,124 @@
+#include "space/space.h"
+
+#include <string.h>
+
+#include "os/vm.h"
+
+// One side table: how many bytes of it per byte of heap, as a shift, and where its pointer goes.
+enum tri_table {
+  TRI_TABLE_A,
+  TRI_TABLE_M,
+  TRI_TABLE_F,
+  TRI_TABLE_C,
+  TRI_TABLE_PAGES,
+  TRI_TABLE_LAYOUTS,
+  TRI_TABLE_SPANS,
+  TRI_TABLE_CHUNKS,
+  TRI_TABLE_COUNT,
+};
+static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
+    TRI_GRANULE_LOG2 + 3,                      // one bit per granule, 8 per byte
+    TRI_GRANULE_LOG2 + 3,                      //
+    TRI_GRANULE_LOG2 + 3,                      //
+    TRI_GRANULE_LOG2 + 3,                      //
+    TRI_PAGE_LOG2 - 2,                         // 4 bytes per page
+    TRI_BLOCK_LOG2 - 1,                        // 2 bytes per block
+    TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2 - 6, // 64 bytes per 4 pages
+    TRI_CHUNK_LOG2 - 7,                        // 128 bytes per chunk
+};
+
+enum { TRI_VM_PAGE_BYTES = 4096, TRI_RESERVATION_SMALLEST = 16 << 20 };
+
+static uint64_t tri_table_bytes(enum tri_table table, uint64_t heap_bytes) {
+  return tri_align_up(heap_bytes >> tri_table_shift[table], TRI_VM_PAGE_BYTES);
+}
+
+static uint64_t tri_space_total_bytes(uint64_t heap_bytes) {
+  uint64_t total = heap_bytes;
+  for (int table = 0; table < TRI_TABLE_COUNT; table++) total += tri_table_bytes((enum tri_table)table, heap_bytes);
+  return total;
+}
+
+static uint64_t tri_space_default_bytes(void) {
+  const uint64_t gib = UINT64_C(1) << 30, address_space = UINT64_C(1) << 47;
+  uint64_t bytes = 8 * tri_vm_physical_bytes();
+  if (bytes < 64 * gib) bytes = 64 * gib;
+  if (bytes > address_space / 64) bytes = address_space / 64;
+  return bytes;
+}
+
+// Reserves what is wished, or a quarter of the largest power-of-two part of it that the system grants: the
+// rest of a small address space stays with the process.
+static void *tri_space_reserve(uint64_t *heap_bytes) {
+  uint64_t bytes = tri_align_up(*heap_bytes, TRI_CHUNK_BYTES);
+  void *start = tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
+  if (start) {
+    *heap_bytes = bytes;
+    return start;
+  }
+  while (bytes > TRI_RESERVATION_SMALLEST) {
+    bytes = tri_align_up(bytes / 2, TRI_CHUNK_BYTES);
+    start = tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
+    if (!start) continue;
+    tri_vm_release(start, tri_space_total_bytes(bytes));
+    bytes = bytes / 4 < TRI_RESERVATION_SMALLEST ? TRI_RESERVATION_SMALLEST : tri_align_up(bytes / 4, TRI_CHUNK_BYTES);
+    *heap_bytes = bytes;
+    return tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
+  }
+  return NULL;
+}
+
+static void *tri_space_table(const tri_space *space, enum tri_table wanted) {
+  uintptr_t start = space->start + space->reserved_bytes;
+  for (int table = 0; table < (int)wanted; table++) start += tri_table_bytes((enum tri_table)table, space->reserved_bytes);
+  return (void *)start;
+}
+
+tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages) {
+  memset(space, 0, sizeof *space);
+  uint64_t bytes = wish_bytes ? wish_bytes : tri_space_default_bytes();
+  void *start = tri_space_reserve(&bytes);
+  if (!start) return TRI_OUT_OF_MEMORY;
+  space->start = (uintptr_t)start;
+  space->reserved_bytes = bytes;
+  space->reservation = start;
+  space->reservation_bytes = tri_space_total_bytes(bytes);
+  space->arena_bytes = TRI_ARENA_BYTES;
+  space->huge_pages = huge_pages;
+  space->bits.allocated = tri_space_table(space, TRI_TABLE_A);
+  space->bits.marked = tri_space_table(space, TRI_TABLE_M);
+  space->bits.freed = tri_space_table(space, TRI_TABLE_F);
+  space->bits.checked = tri_space_table(space, TRI_TABLE_C);
+  space->page_map = tri_space_table(space, TRI_TABLE_PAGES);
+  space->layout_map = tri_space_table(space, TRI_TABLE_LAYOUTS);
+  space->spans = tri_space_table(space, TRI_TABLE_SPANS);
+  space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
+  tri_lock_init(&space->pages_lock, TRI_RANK_PAGES);
+  tri_meta_init(&space->meta);
+  return TRI_OK;
+}
+
+void tri_space_destroy(tri_space *space) {
+  tri_meta_destroy(&space->meta);
+  tri_lock_destroy(&space->pages_lock);
+  tri_vm_release(space->reservation, space->reservation_bytes);
+}
+
+tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
+  uint64_t old = space->committed_bytes;
+  uint64_t grown = old + tri_align_up(bytes, space->arena_bytes);
+  if (grown > space->reserved_bytes || grown < old) grown = space->reserved_bytes;
+  if (grown - old < bytes) return TRI_LIMIT_REACHED;
+  // Tables first: a page that can be handed out must have its bits. A refusal half way leaves committed but
+  // unused table pages, which the next attempt commits again.
+  for (int table = 0; table < TRI_TABLE_COUNT; table++) {
+    uint64_t had = tri_table_bytes((enum tri_table)table, old), needs = tri_table_bytes((enum tri_table)table, grown);
+    if (old == 0) had = 0;
+    char *start = tri_space_table(space, (enum tri_table)table);
+    if (!tri_vm_commit(start + had, needs - had)) return TRI_OUT_OF_MEMORY;
+  }
+  if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
+  if (space->huge_pages) tri_vm_wish_huge_pages((void *)(space->start + old), grown - old, true);
+  tri_store_release(&space->committed_bytes, grown);
+  return TRI_OK;
+}

@@ -1,0 +1,80 @@
+// Space: one heap's reservation and the flat side tables that are found from an address by arithmetic.
+//
+//   | heap (objects) | A | M | F | C | page map | layout map | spans | chunks |
+//
+// The reservation is one mapping without access; heap and tables are committed together, arena by arena,
+// from the front. So "is this pointer mine" is a subtraction and a comparison, and the number of
+// mappings does not grow with use.
+//
+// Invariants  committed_bytes only grows, by whole arenas; every table covers at least committed_bytes.
+// Callers     growth: holding the page lock. Reading tables: anyone, below committed_bytes.
+// Not here    which pages are free (page_alloc.h), what the bits mean (bitmaps.h).
+#ifndef TRI_SPACE_SPACE_H
+#define TRI_SPACE_SPACE_H
+
+#include "base/atomics.h"
+#include "base/bits.h"
+#include "base/lock.h"
+#include "space/bitmaps.h"
+#include "space/meta_alloc.h"
+
+/// A layout-map entry: a span class, and whether its objects hold no references.
+typedef uint16_t tri_layout_entry;
+enum {
+  TRI_ENTRY_LEAF = 0x8000,  // this bit: nothing to scan
+  TRI_ENTRY_CLASS = 0x7fff, // these bits: the span class
+  TRI_ENTRY_MIXED = 0x7fff, // as a class: the block holds large objects; ask the page map
+};
+
+struct tri_span;
+struct tri_chunk;
+
+typedef struct tri_space {
+  uintptr_t start;         // [const] first byte of the heap, chunk-aligned
+  uint64_t reserved_bytes; // [const] of the heap alone, whole chunks
+  uint64_t committed_bytes; // [lock:pages; atomic] whole arenas
+  tri_bitmaps bits;
+  uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
+  tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
+  struct tri_span *spans;       // indexed by first page / 4: two runs above 32 KiB never share an index
+  struct tri_chunk *chunks;     // [lock:pages]
+  void *reservation;            // [const]
+  size_t reservation_bytes;     // [const]
+  tri_lock pages_lock;
+  uint32_t chunk_count;         // [lock:pages] committed chunks
+  uint32_t first_maybe_free;    // [lock:pages] no chunk below it has a free block
+  uint64_t used_pages;          // [lock:pages; read anywhere] handed out
+  uint64_t touched_pages;       // [lock:pages; read anywhere] handed out at least once since the system gave them
+  uint64_t arena_bytes;         // [const] unit of growth
+  bool huge_pages;              // [const]
+  tri_meta meta;
+} tri_space;
+
+enum {
+  TRI_SPAN_BYTES = 64,
+  TRI_SPAN_INDEX_PAGES_LOG2 = 2,
+  TRI_CHUNK_RECORD_BYTES = 128,
+  TRI_ARENA_BYTES = 64 << 20, // unit of commit; larger means fewer mprotect calls, it costs no memory
+};
+
+/// wish_bytes 0: the default. TRI_OUT_OF_MEMORY when not even the smallest reservation is granted.
+tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages);
+void tri_space_destroy(tri_space *space);
+/// Commits at least `bytes` more. Holds the page lock. Errors: TRI_LIMIT_REACHED (the reservation is full),
+/// TRI_OUT_OF_MEMORY.
+tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes);
+
+static inline bool tri_space_contains(const tri_space *space, uintptr_t address) {
+  return address - space->start < space->reserved_bytes;
+}
+static inline uint64_t tri_space_granule(const tri_space *space, uintptr_t address) {
+  return (address - space->start) >> TRI_GRANULE_LOG2;
+}
+static inline uintptr_t tri_space_page_address(const tri_space *space, uint64_t page) {
+  return space->start + (page << TRI_PAGE_LOG2);
+}
+static inline uint64_t tri_space_page(const tri_space *space, uintptr_t address) {
+  return (address - space->start) >> TRI_PAGE_LOG2;
+}
+
+#endif

@@ -1,0 +1,134 @@
+// Spans: runs of pages that hold objects of one size class and one layout, or one large object.
+//
+//   free -> small -> free    [tri_span_make_small, tri_span_retire]
+//   free -> large -> free    [tri_span_make_large, tri_span_retire]
+//
+// A span class is a pair (layout, size class); spans are keyed by it, so marking needs no type word in the
+// object, and memory freed by one layout is reused only by the same one.
+//
+// Invariants  span->start is page-aligned; small spans start at a block and fill whole blocks.
+//             Every page of a span leads to it through the page map; its blocks' layout entries name its class
+//             (TRI_ENTRY_MIXED for large ones).
+//             A span on its class's list has been swept in this generation and has a group not yet claimed.
+// Callers     making: allocation slow paths. Retiring: sweeps, tri_free of a large object.
+// Not here    which slots are free (refill, mutator/alloc.c), what is alive (collect/sweep.h).
+#ifndef TRI_SPAN_SPAN_H
+#define TRI_SPAN_SPAN_H
+
+#include "space/page_alloc.h"
+#include "span/layout.h"
+#include "span/size_class.h"
+
+typedef enum tri_span_state {
+  TRI_SPAN_FREE = 0,
+  TRI_SPAN_SMALL = 1,
+  TRI_SPAN_LARGE = 2,
+} tri_span_state;
+
+typedef struct tri_span {
+  uintptr_t start;
+  uint64_t object_bytes;     // large: the object's size, a multiple of 16
+  uint32_t slot_bytes;       // small
+  uint32_t slot_inverse;     // small
+  uint32_t slots;            // small; 1 for large
+  uint32_t class_id;         // small: span class; large: layout id
+  uint32_t page_count;
+  uint32_t next;             // [lock:class] next on its class's list, as an index; 0 ends it
+  uint32_t next_group;       // [lock:class] groups below it were claimed in this generation
+  uint32_t live_slots;       // what the last sweep left alive
+  uint32_t freed_slots;      // [atomic] frees since the groups were last walked: worth walking them again
+  uint32_t sweep_generation; // [atomic] swept or born in this generation when equal to the heap's
+  uint8_t state;             // [atomic] tri_span_state
+  uint8_t listed;            // [lock:class]
+  uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
+  uint8_t padding;
+  uint32_t has_freed;        // [atomic] 0: no F bit of this span is set
+} tri_span;
+_Static_assert(sizeof(tri_span) == TRI_SPAN_BYTES, "the span table is found by a shift");
+
+/// Slots that a mutator left behind in a window when it detached; the next refill adopts them.
+typedef struct tri_orphan {
+  struct tri_orphan *next;
+  struct tri_window window;
+  bool zeroed;
+} tri_orphan;
+
+typedef struct tri_span_class {
+  struct tri_layout *layout; // [const]
+  const tri_size_class_info *info; // [const]
+  uint32_t id;               // [const]
+  uint32_t size_class;       // [const]
+  uint64_t scan_mask;        // [const] all references of a slot, if it has at most 64 words and a mask
+  tri_lock lock;
+  uint32_t list_generation;  // [lock] the lists below are of this sweep generation; older ones are void
+  uint32_t partial;          // [lock] spans with groups not yet claimed
+  tri_orphan *orphans;       // [lock]
+} tri_span_class;
+
+/// The heap's spans and what describes them.
+typedef struct tri_spans {
+  tri_space space;
+  tri_size_class_info size_classes[TRI_SIZE_CLASS_COUNT];
+  tri_lock layouts_lock;
+  uint32_t class_count;          // [lock:layouts; atomic] ids below it are valid; id 0 is nobody
+  uint32_t layout_count;         // [lock:layouts; atomic]
+  tri_span_class **classes;      // [atomic entries] TRI_SPAN_CLASS_MAX + 2
+  struct tri_layout **layouts;   // [atomic entries]
+  uint64_t *scan_masks;          // by class id: what the marker reads; 0 means "the long way"
+  struct tri_layout *layout_list; // [lock:layouts]
+  struct tri_layout *leaf, *references, *conservative; // [const]
+  uint64_t tag_mask, tag_value;  // [const]
+  uint32_t sweep_generation;     // [stw; atomic] goes up when M becomes A
+  uint64_t span_count;           // [atomic] in use
+} tri_spans;
+
+tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
+void tri_spans_destroy(tri_spans *spans);
+
+tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_description *description,
+                                   struct tri_layout **out_layout);
+/// The span class of a layout and size class, made if need be. NULL when memory or ids ran out.
+tri_span_class *tri_spans_class(tri_spans *spans, struct tri_layout *layout, uint32_t size_class,
+                                tri_status *out_status);
+
+/// Hands over every window that a detached mutator left behind.
+void tri_spans_each_orphan(tri_spans *spans, void (*each)(void *context, const struct tri_window *window),
+                           void *context);
+
+static inline tri_span_class *tri_spans_class_by_id(const tri_spans *spans, uint32_t id) {
+  return tri_load_acquire(&spans->classes[id]);
+}
+static inline tri_span *tri_span_by_index(const tri_spans *spans, uint32_t index) { return &spans->space.spans[index]; }
+static inline uint32_t tri_span_index(const tri_spans *spans, const tri_span *span) {
+  return (uint32_t)(span - spans->space.spans);
+}
+/// The span an address inside the reservation lies in, or NULL. Lock-free.
+static inline tri_span *tri_span_at(const tri_spans *spans, uintptr_t address) {
+  uint64_t offset = address - spans->space.start;
+  if (offset >= tri_load_acquire(&spans->space.committed_bytes)) return NULL;
+  uint32_t entry = tri_load_acquire(&spans->space.page_map[offset >> TRI_PAGE_LOG2]);
+  return entry ? &spans->space.spans[entry - 1] : NULL;
+}
+static inline uint64_t tri_span_first_page(const tri_spans *spans, const tri_span *span) {
+  return tri_space_page(&spans->space, span->start);
+}
+/// The layout of a span's objects.
+static inline struct tri_layout *tri_span_layout(const tri_spans *spans, const tri_span *span) {
+  if (span->state == TRI_SPAN_LARGE) return tri_load_acquire(&spans->layouts[span->class_id]);
+  return tri_spans_class_by_id(spans, span->class_id)->layout;
+}
+/// Bytes one object of the span occupies.
+static inline uint64_t tri_span_object_bytes(const tri_span *span) {
+  return span->state == TRI_SPAN_LARGE ? span->object_bytes : span->slot_bytes;
+}
+
+/// Turns a fresh page run into a span and publishes it in the maps.
+tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_run run);
+tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint64_t object_bytes, uint64_t pages,
+                              tri_page_run run);
+/// Takes a span without objects out of the maps and returns its pages.
+void tri_span_retire(tri_spans *spans, tri_span *span);
+/// The header's invariants, as code; traps.
+void tri_span_check(const tri_spans *spans, const tri_span *span);
+
+#endif

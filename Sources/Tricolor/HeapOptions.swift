@@ -1,0 +1,120 @@
+// HeapOptions: every knob of a heap, read once when it is made. The checks are the C half's (`tri_options_resolve`):
+// a value out of range makes `Heap.init` throw `.badOptions` and print which one.
+
+import CTricolor
+
+/// Every knob of a heap. Start from the defaults and change what matters:
+///
+///     var options = HeapOptions()
+///     options.limitBytes = 512 << 20
+///     let heap = try Heap(options)
+public struct HeapOptions: Sendable {
+  /// How stores keep a concurrent mark correct.
+  public enum Barrier: Sendable {
+    /// Shades the value a store overwrites, and the new one while the storing thread's stack is not yet scanned.
+    /// No stack is scanned twice, so the final stop is short.
+    case hybrid
+    /// Shades the new value only; stacks and roots are scanned again in the final stop.
+    case dijkstra
+    /// No concurrent marking: every cycle stops the world, and stores cost nothing extra.
+    case stopTheWorld
+  }
+
+  /// What is printed about each cycle on standard error.
+  public enum Trace: UInt32, Sendable {
+    /// Nothing.
+    case off = 0
+    /// One line per cycle.
+    case cycles = 1
+    /// The line, and a whole second stop-the-world mark and sweep in the same pause: what the first one freed must
+    /// not be needed by the second. For hunting bugs; pauses grow with the live heap.
+    case collectTwice = 2
+  }
+
+  /// Which words in reference slots are immediates that the collector skips.
+  public struct Tag: Sendable {
+    /// The bits that tell.
+    public var mask: UInt64
+    /// What they are in an immediate; not 0, and no bits outside `mask`.
+    public var value: UInt64
+    /// A word is an immediate if `word & mask == value`.
+    public init(mask: UInt64, value: UInt64) {
+      self.mask = mask
+      self.value = value
+    }
+  }
+
+  /// Percent by which the heap may grow beyond what was live before the next cycle should be over. 25...100000; nil
+  /// never collects by itself. Default 100: memory at most doubles, and each byte allocated pays for marking about
+  /// one. Environment `TRICOLOR_GC`.
+  public var growthPercent: UInt32? = 100
+  /// Bytes; no cycle starts by itself below. Default 4 MiB: of cache size, so that memory just freed is reused warm.
+  public var minimumHeapBytes: UInt64 = 4 << 20
+  /// Bytes; allocation fails with `.limitReached` rather than hold more. Default nil: only the reservation limits.
+  /// Environment `TRICOLOR_LIMIT`.
+  public var limitBytes: UInt64?
+  /// Bytes of address space set aside, at most 2^46; memory is used only as the heap grows. Default nil: 64 GiB, or
+  /// eight times physical memory if that is larger, or a quarter of what the system grants.
+  public var reservationBytes: UInt64?
+  /// Default `.hybrid`: the shortest final stop.
+  public var barrier: Barrier = .hybrid
+  /// Threads that mark in a stopped world, the calling one included; 1 or more. Default nil: as many as the CPUs this
+  /// process may use.
+  public var markWorkers: UInt32?
+  /// Default `.off`. Environment `TRICOLOR_TRACE`.
+  public var trace: Trace = .off
+  /// Proves after every concurrent mark, by a second, simple one in the stop, that nothing was missed; a miss stops
+  /// the process. Default off: the pause grows with the live heap. Environment `TRICOLOR_CHECKMARK`.
+  public var checksMarks = false
+  /// Walks the heap's own structures at every edge of a cycle. Default off, for the same reason. Environment
+  /// `TRICOLOR_VERIFY`.
+  public var verifiesStructures = false
+  /// Collects at every Nth allocation that leaves the fast path; 0 (the default) does not. For hunting references
+  /// that the collector cannot see. Environment `TRICOLOR_STRESS`.
+  public var stressInterval: UInt32 = 0
+  /// Default nil: every reference slot holds a reference or nothing. A `Ref` never is an immediate; this is for
+  /// objects that C code fills.
+  public var tag: Tag?
+  /// Asks for huge pages under the heap. Default off: faster marking, but stalls were reported elsewhere when the
+  /// system assembles them.
+  public var usesHugePages = false
+  /// Whether `TRICOLOR_...` variables override the fields they name. Default on, so that a program can be traced and
+  /// limited without a new build.
+  public var readsEnvironment = true
+
+  /// The defaults.
+  public init() {}
+}
+
+extension HeapOptions {
+  /// The same in C's terms.
+  var converted: tri_options {
+    var options = tri_options()
+    tri_options_init(&options)
+    options.growth_percent = growthPercent ?? UInt32.max
+    options.minimum_heap_bytes = minimumHeapBytes
+    options.limit_bytes = limitBytes ?? 0
+    options.reservation_bytes = reservationBytes ?? 0
+    options.barrier = barrier.policy
+    options.mark_workers = markWorkers ?? 0
+    options.trace = trace.rawValue
+    options.checkmark = checksMarks ? 1 : 0
+    options.verify = verifiesStructures ? 1 : 0
+    options.stress_interval = stressInterval
+    options.tag_mask = tag?.mask ?? 0
+    options.tag_value = tag?.value ?? 0
+    options.huge_pages = usesHugePages ? 1 : 0
+    options.read_environment = readsEnvironment ? 1 : 0
+    return options
+  }
+}
+
+extension HeapOptions.Barrier {
+  fileprivate var policy: tri_barrier_policy {
+    switch self {
+    case .hybrid: .hybrid
+    case .dijkstra: .dijkstra
+    case .stopTheWorld: .stopTheWorld
+    }
+  }
+}

@@ -1,0 +1,95 @@
+// Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
+// clock, no lock.
+//
+//   goal     = max(minimum heap, live x (100 + growth) / 100, 15/16 of the memory touched and not given back),
+//              at most the limit
+//   runway   = goal - live: what may be allocated until the next cycle should be over
+//   trigger  = runway - what was allocated while the last cycle marked, with a quarter more
+//
+// The touched-memory term costs no memory and fewer cycles: binary trees went from 1438 to 915 ms with it in the
+// prototype (research/heap0.md).
+
+public import CTricolor
+
+public struct Pacer: Sendable {
+  public var growthPercent: UInt32
+  public var minimumHeapBytes: UInt64
+  /// 0: none.
+  public var limitBytes: UInt64
+  /// Smoothed CPU time to mark one object.
+  public private(set) var markNsPerObject: UInt64 = 20
+  /// Smoothed allocation while a background cycle marks.
+  public private(set) var allocatedWhileMarkingBytes: UInt64 = 0
+
+  /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
+  static let inlineMarkNs: UInt64 = 300_000
+
+  public init(growthPercent: UInt32, minimumHeapBytes: UInt64, limitBytes: UInt64 = 0) {
+    self.growthPercent = growthPercent
+    self.minimumHeapBytes = minimumHeapBytes
+    self.limitBytes = limitBytes
+  }
+
+  init(options: tri_options) {
+    self.init(
+      growthPercent: options.growth_percent, minimumHeapBytes: options.minimum_heap_bytes,
+      limitBytes: options.limit_bytes)
+  }
+
+  static func isValid(growthPercent percent: UInt32) -> Bool {
+    percent == UInt32.max || (25...100_000).contains(percent)
+  }
+
+  /// The plan for the next cycle, from what the last one found.
+  public mutating func plan(after input: tri_pacing_input) -> tri_pacing {
+    learn(input)
+    let goal = goalBytes(input)
+    let runway = goal > input.live_bytes ? goal - input.live_bytes : 0
+    let predictedMarkNs = input.live_objects * markNsPerObject
+    let inline = predictedMarkNs <= Self.inlineMarkNs
+    let reserve = inline ? 0 : reserveBytes(runway: runway)
+    var pacing = tri_pacing()
+    pacing.goal_bytes = goal
+    pacing.inline_cycles = inline
+    pacing.trigger_bytes = growthPercent == UInt32.max ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
+    pacing.assist_objects_per_mib = assistRate(objects: input.live_objects, reserve: reserve)
+    return pacing
+  }
+
+  private mutating func learn(_ input: tri_pacing_input) {
+    // Tiny cycles measure the clock, not marking.
+    if input.marked_objects >= 1000 {
+      let measured = input.mark_cpu_ns / input.marked_objects
+      markNsPerObject = max(1, (3 * markNsPerObject + measured) / 4)
+    }
+    let allocated = input.allocated_while_marking_bytes
+    allocatedWhileMarkingBytes =
+      allocated > allocatedWhileMarkingBytes ? allocated : (3 * allocatedWhileMarkingBytes + allocated) / 4
+  }
+
+  func goalBytes(_ input: tri_pacing_input) -> UInt64 {
+    let (product, overflow) = input.live_bytes.multipliedReportingOverflow(by: 100 + UInt64(growthPercent))
+    let grown = overflow ? UInt64.max : product / 100
+    var goal = max(minimumHeapBytes, grown, input.touched_bytes / 16 * 15)
+    if limitBytes > 0 { goal = min(goal, limitBytes) }
+    return goal
+  }
+
+  /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.
+  private func reserveBytes(runway: UInt64) -> UInt64 {
+    let expected = allocatedWhileMarkingBytes + allocatedWhileMarkingBytes / 4
+    return min(max(expected, runway / 16), runway / 2)
+  }
+
+  /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
+  private func triggerBytes(runway: UInt64, reserve: UInt64) -> Int64 {
+    Int64(clamping: max(runway - reserve, 256 << 10))
+  }
+
+  /// Objects to mark per MiB allocated, so that marking is over when the reserve is used up.
+  private func assistRate(objects: UInt64, reserve: UInt64) -> UInt32 {
+    if reserve == 0 { return 0 }
+    let perMiB = (objects + objects / 4) * (1 << 20) / max(reserve, 1 << 16)
+    return UInt32(clamping: perMiB)
+  }
+}

@@ -1,0 +1,129 @@
+// Runs rows: every contender its own process, interleaved A B C A B C. A contender that fails in a row is
+// out of that row, with one line about it; everything else goes on.
+import Foundation
+
+/// What a row measured, by contender, in the order of the table.
+struct RowResult {
+  let row: Row
+  var samples: [(contender: String, runs: [Sample])] = []
+
+  func runs(_ contender: String) -> [Sample] { samples.first { $0.contender == contender }?.runs ?? [] }
+}
+
+struct Runner {
+  let programs: URL
+  let repetitions: Int
+  let timeLimit: Double
+  private var progress = Progress()
+
+  init(programs: URL, repetitions: Int, timeLimit: Double) {
+    self.programs = programs
+    self.repetitions = repetitions
+    self.timeLimit = timeLimit
+  }
+
+  mutating func run(_ rows: [Row], contenders: [Contender], _ problems: inout Problems) -> [RowResult] {
+    let work = rows.map { row in (row, contenders.filter { takesPart($0, in: row) }) }
+    progress.begin(total: work.reduce(0) { $0 + $1.1.count * repetitions })
+    let results = work.map { run($0.0, contenders: $0.1, &problems) }
+    progress.end()
+    return results
+  }
+
+  private func takesPart(_ contender: Contender, in row: Row) -> Bool {
+    !row.without.contains(contender.name) && exists(program(row, contender))
+  }
+
+  private func program(_ row: Row, _ contender: Contender) -> URL {
+    programs.appending(path: "\(row.program)-\(contender.build.rawValue)")
+  }
+
+  private mutating func run(_ row: Row, contenders: [Contender], _ problems: inout Problems) -> RowResult {
+    var runs: [String: [Sample]] = [:]
+    var failed: Set<String> = []
+    for _ in 0..<repetitions {
+      for contender in contenders {
+        progress.step("\(row.title): \(contender.name)")
+        if failed.contains(contender.name) { continue }
+        switch measure(row, contender) {
+        case .success(let measurement): runs[contender.name, default: []].append(measurement)
+        case .failure(let failure):
+          failed.insert(contender.name)
+          problems.add("\(row.title), \(contender.name): \(failure.reason)")
+        }
+      }
+    }
+    let samples = contenders.compactMap { contender in
+      failed.contains(contender.name) ? nil : runs[contender.name].map { (contender.name, $0) }
+    }
+    let result = RowResult(row: row, samples: samples)
+    for line in Runner.wrongMarks(result) { problems.add(line) }
+    if let disagreement = Runner.disagreement(result) { problems.add(disagreement) }
+    return result
+  }
+
+  struct Failure: Error, Equatable {
+    let reason: String
+  }
+
+  func measure(_ row: Row, _ contender: Contender) -> Result<Sample, Failure> {
+    let path = program(row, contender).path
+    let process = ChildProcess(path, row.arguments, preload: contender.preload, timeLimit: timeLimit)
+    let outcome = process.run()
+    if let reason = outcome.failure(timeLimit: timeLimit) { return .failure(Failure(reason: reason)) }
+    guard let measurement = Sample(output: outcome.output) else {
+      return .failure(Failure(reason: "ended without printing a measurement"))
+    }
+    if let preload = contender.preload, measurement.allocator != preload {
+      let used = measurement.allocator ?? "nothing known"
+      return .failure(Failure(reason: "preloading \(preload) had no effect (malloc is from \(used))"))
+    }
+    return .success(measurement)
+  }
+
+  /// A collector that marked another number of objects than can be reached is not fast but wrong.
+  static func wrongMarks(_ result: RowResult) -> [String] {
+    result.samples.compactMap { contender, runs in
+      guard let wrong = runs.first(where: { $0["marked_right"] == 0 }) else { return nil }
+      let marked = wrong["marked"] ?? 0
+      let reachable = wrong["reachable"] ?? 0
+      return "\(result.row.title), \(contender): marked \(marked.formatted(digits: 0)) objects, "
+        + "\(reachable.formatted(digits: 0)) can be reached"
+    }
+  }
+
+  /// Every contender must have computed the same; a line about the first that has not.
+  static func disagreement(_ result: RowResult) -> String? {
+    guard let first = result.samples.first, let expected = first.runs.first?.check else { return nil }
+    for (contender, runs) in result.samples where runs.contains(where: { $0.check != expected }) {
+      return "\(result.row.title): \(contender) and \(first.contender) computed different check values"
+    }
+    return nil
+  }
+}
+
+/// One line on standard error that says where the run is; rewritten in place on a terminal.
+struct Progress {
+  private var done = 0, total = 0
+  private var lastTitle = ""
+  private let start = Date()
+  private let onTerminal = isatty(2) == 1
+
+  mutating func begin(total: Int) { self.total = total }
+
+  mutating func step(_ what: String) {
+    done += 1
+    let seconds = Date().timeIntervalSince(start).formatted(digits: 0)
+    let text = "[\(done)/\(total), \(seconds) s] \(what)"
+    if onTerminal {
+      write("\r\u{1b}[K\(text)")
+    } else if let title = what.split(separator: ":").first, title != lastTitle {
+      lastTitle = String(title)
+      write("[\(done)/\(total), \(seconds) s] \(title)\n")
+    }
+  }
+
+  func end() { if onTerminal { write("\r\u{1b}[K") } }
+
+  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}
