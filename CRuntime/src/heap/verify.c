@@ -40,16 +40,17 @@ static void tri_verify_bits_clear(const tri_collect *collect, uint64_t page) {
 typedef struct tri_verify_edge {
   const tri_collect *collect;
   uintptr_t object;
-  bool marked; // marking is complete: what a black object refers to is black
 } tri_verify_edge;
 
 static void tri_verify_reference(void *context, uintptr_t word, tri_word_kind kind) {
   const tri_verify_edge *edge = context;
   const tri_spans *spans = &edge->collect->spans;
   if (kind != TRI_WORD_PRECISE || (word & spans->tag_mask) == spans->tag_value || !tri_space_contains(&spans->space, word)) return;
-  TRI_CHECK(tri_object_at(spans, word).start == word, "object %p refers to %p, which is not the start of a live object",
-            (void *)edge->object, (void *)word);
-  TRI_CHECK(!edge->marked || tri_bit_test(spans->space.bits.marked, tri_space_granule(&spans->space, word)),
+  uint64_t granule = tri_space_granule(&spans->space, word);
+  TRI_CHECK(tri_slot_at(spans, word).start == word && tri_bit_test(spans->space.bits.allocated, granule),
+            "object %p refers to %p, which is not the start of a live object", (void *)edge->object, (void *)word);
+  // What was freed explicitly while marking may still be referred to by garbage that floats through this cycle.
+  TRI_CHECK(tri_bit_test(spans->space.bits.marked, granule) || tri_bit_test(spans->space.bits.freed, granule),
             "black object %p refers to white object %p", (void *)edge->object, (void *)word);
 }
 
@@ -67,8 +68,8 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
               (void *)object);
     // Slots in windows hold old contents. Only after a mark are the others known to be reachable.
     if (!allocated || !marked || tri_bit_test(space->bits.checked, granule)) continue;
-    if (!tri_bit_test(space->bits.marked, granule)) continue;
-    tri_verify_edge edge = {collect, object, marked};
+    if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.freed, granule)) continue;
+    tri_verify_edge edge = {collect, object};
     tri_layout_each_reference(layout, (const void *)object, bytes, tri_verify_reference, &edge);
   }
   if (span->state == TRI_SPAN_LARGE) return;

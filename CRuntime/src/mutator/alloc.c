@@ -133,6 +133,8 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   *refill->window = orphan->window;
   refill->window->loaded_next = loaded_next;
   refill->dirty = !orphan->zeroed;
+  // It may have been left before the barrier went on and not been marked yet.
+  if (refill->mutator->fast.barrier) tri_window_mark(&refill->mutator->world->collect, refill->window);
   tri_meta_free(&refill->mutator->world->collect.spans.space.meta, orphan, sizeof *orphan);
   return true;
 }

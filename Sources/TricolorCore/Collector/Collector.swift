@@ -145,7 +145,6 @@ public final class Collector: @unchecked Sendable {
 
   private func beginSweep() {
     tri_cycle_begin_sweep(heap)
-    if options.verify != 0 { tri_cycle_verify(heap) }
   }
 
   /// S11, trace level 2: a whole second stop-the-world mark and sweep in the same pause. What the first one freed must

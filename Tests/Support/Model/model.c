@@ -512,7 +512,6 @@ static void *model_thread_main(void *context) {
       if (tri_attach(shared->heap, flags, &thread->mutator) != TRI_OK) abort();
     }
     model_step(thread);
-    if (getenv("MODEL_WALK")) model_walk(thread);
   }
   model_walk(thread);
   model_table_drop(thread);
