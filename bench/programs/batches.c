@@ -24,19 +24,16 @@ static uint64_t drop(uint64_t **table, size_t count, uint64_t round) {
     wrong += *table[i] != round + i;
     mem_free(table[i]);
   }
-  if (MEM_COLLECTED)
-    mem_clear(table, table, count);
+  if (MEM_COLLECTED) mem_clear(table, table, count);
   return wrong;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4)
-    mem_fail("usage: batches BYTES leaf|zeroed ROUNDS");
+  if (argc != 4) mem_fail("usage: batches BYTES leaf|zeroed ROUNDS");
   size_t bytes = strtoul(argv[1], NULL, 10);
   bool zeroed = strcmp(argv[2], "zeroed") == 0;
   uint64_t rounds = strtoull(argv[3], NULL, 10);
-  if (bytes < 8)
-    mem_fail("batches: at least 8 bytes");
+  if (bytes < 8) mem_fail("batches: at least 8 bytes");
   size_t count = BATCH_BYTES / bytes;
 
   mem_start();
@@ -51,8 +48,7 @@ int main(int argc, char **argv) {
   }
   measure_end(&m);
 
-  if (wrong)
-    mem_fail("batches: an object did not hold what was written");
+  if (wrong) mem_fail("batches: an object did not hold what was written");
   report_open("batches", argv[2]);
   report_u64("bytes", bytes);
   report_close(&m, rounds * count, rounds);

@@ -22,13 +22,13 @@ static uint32_t bytes_of_share[SHARES];
 static void spread_shares(void) {
   uint32_t next = 0;
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-    for (uint32_t k = 0; k < sizes[i].share; k++)
-      bytes_of_share[next++] = sizes[i].bytes;
-  if (next != SHARES)
-    mem_fail("churn: the shares do not add up");
+    for (uint32_t k = 0; k < sizes[i].share; k++) bytes_of_share[next++] = sizes[i].bytes;
+  if (next != SHARES) mem_fail("churn: the shares do not add up");
 }
 
-static uint32_t random_bytes(struct random *random) { return bytes_of_share[random_next(random) % SHARES]; }
+static uint32_t random_bytes(struct random *random) {
+  return bytes_of_share[random_next(random) % SHARES];
+}
 
 /// Word 0 is the stamp.
 static uint64_t replace_leaf(uint64_t **table, uint32_t slot, uint32_t bytes, uint64_t stamp) {
@@ -59,8 +59,7 @@ static uint64_t replace_linked(struct linked **table, uint32_t slot, uint32_t by
   mem_init(object, &object->partner, partner);
   object->stamp = stamp;
   mem_store(table, &table[slot], object);
-  if (partner)
-    mem_store(partner, &partner->partner, object);
+  if (partner) mem_store(partner, &partner->partner, object);
   return seen;
 }
 
@@ -69,21 +68,18 @@ static uint64_t replace(void *table, bool references, uint32_t slot, uint32_t by
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4)
-    mem_fail("usage: churn leaf|references SLOTS OPERATIONS");
+  if (argc != 4) mem_fail("usage: churn leaf|references SLOTS OPERATIONS");
   bool references = strcmp(argv[1], "references") == 0;
   uint32_t slots = (uint32_t)strtoul(argv[2], NULL, 10) & ~1u;
   uint64_t operations = strtoull(argv[3], NULL, 10), seen = 0;
   struct random random = {42};
-  if (slots == 0)
-    mem_fail("churn: at least two slots");
+  if (slots == 0) mem_fail("churn: at least two slots");
 
   spread_shares();
   mem_start();
   mem_root(&root);
   mem_root_store(&root, mem_array(slots));
-  for (uint32_t slot = 0; slot < slots; slot++)
-    replace(root, references, slot, random_bytes(&random), slot);
+  for (uint32_t slot = 0; slot < slots; slot++) replace(root, references, slot, random_bytes(&random), slot);
 
   struct measure m = measure_begin();
   for (uint64_t i = 0; i < operations; i++) {

@@ -17,12 +17,10 @@ static size_t allocated_bytes(void) {
 int main(void) {
   const char *version = "unknown";
   size_t bytes = sizeof version;
-  if (mallctl("version", (void *)&version, &bytes, NULL, 0) != 0)
-    return 1;
+  if (mallctl("version", (void *)&version, &bytes, NULL, 0) != 0) return 1;
   size_t before = allocated_bytes();
   char *volatile block = malloc((size_t)8 << 20);
-  if (!block)
-    return 1;
+  if (!block) return 1;
   size_t after = allocated_bytes();
   printf("{\"version\":\"%s\",\"allocated_before\":%zu,\"allocated_after\":%zu}\n", version, before, after);
   free(block);

@@ -18,10 +18,8 @@ struct line {
 static struct line *make_lines(uint32_t count) {
   struct random random = {11};
   struct line *lines = malloc((size_t)count * sizeof *lines);
-  if (!lines)
-    mem_fail("lines: no memory");
-  for (uint32_t i = 0; i < count; i++)
-    lines[i] = (struct line){.next = i, .value = 1};
+  if (!lines) mem_fail("lines: no memory");
+  for (uint32_t i = 0; i < count; i++) lines[i] = (struct line){.next = i, .value = 1};
   for (uint32_t i = count - 1; i > 0; i--) {
     uint32_t other = random_below(&random, i);
     uint64_t next = lines[i].next;
@@ -34,8 +32,7 @@ static struct line *make_lines(uint32_t count) {
 static uint64_t read_independent(const struct line *lines, uint32_t count, uint64_t reads) {
   struct random ahead = {13}, random = {13};
   uint64_t sum = 0;
-  for (int i = 0; i < AHEAD; i++)
-    __builtin_prefetch(&lines[random_below(&ahead, count)]);
+  for (int i = 0; i < AHEAD; i++) __builtin_prefetch(&lines[random_below(&ahead, count)]);
   for (uint64_t i = 0; i < reads; i++) {
     __builtin_prefetch(&lines[random_below(&ahead, count)]);
     sum += lines[random_below(&random, count)].value;
@@ -45,18 +42,15 @@ static uint64_t read_independent(const struct line *lines, uint32_t count, uint6
 
 static uint64_t read_dependent(const struct line *lines, uint64_t reads) {
   uint64_t at = 0;
-  for (uint64_t i = 0; i < reads; i++)
-    at = lines[at].next;
+  for (uint64_t i = 0; i < reads; i++) at = lines[at].next;
   return at;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3)
-    mem_fail("usage: lines LINES READS");
+  if (argc != 3) mem_fail("usage: lines LINES READS");
   uint32_t count = (uint32_t)strtoul(argv[1], NULL, 10);
   uint64_t reads = strtoull(argv[2], NULL, 10), dependent_reads = reads / 8;
-  if (count < 2 || dependent_reads == 0)
-    mem_fail("lines: counts out of range");
+  if (count < 2 || dependent_reads == 0) mem_fail("lines: counts out of range");
   struct line *lines = make_lines(count);
 
   struct measure dependent = measure_begin();

@@ -20,8 +20,7 @@ static void *root;
 
 static void link_random(struct node **nodes, uint32_t count, struct random *random) {
   for (uint32_t i = 0; i < count; i++)
-    for (int k = 0; k < 3; k++)
-      mem_store(nodes[i], &nodes[i]->edge[k], nodes[random_below(random, count)]);
+    for (int k = 0; k < 3; k++) mem_store(nodes[i], &nodes[i]->edge[k], nodes[random_below(random, count)]);
 }
 
 static void link_tree(struct node **nodes, uint32_t count) {
@@ -38,8 +37,7 @@ static void link_list(struct node **nodes, uint32_t count, struct random *random
     nodes[i] = nodes[other];
     nodes[other] = node;
   }
-  for (uint32_t i = 1; i < count; i++)
-    mem_store(nodes[i - 1], &nodes[i - 1]->edge[0], nodes[i]);
+  for (uint32_t i = 1; i < count; i++) mem_store(nodes[i - 1], &nodes[i - 1]->edge[0], nodes[i]);
 }
 
 /// Builds the graph and leaves only the root array as a way into it.
@@ -47,8 +45,7 @@ static void build(const char *shape, uint32_t count) {
   struct random random = {7};
   mem_type type = mem_type_make(sizeof(struct node), 7);
   struct node **nodes = malloc(count * sizeof *nodes);
-  if (!nodes)
-    mem_fail("mark: no memory for the table of objects");
+  if (!nodes) mem_fail("mark: no memory for the table of objects");
   for (uint32_t i = 0; i < count; i++) {
     nodes[i] = mem_new(type, sizeof **nodes);
     nodes[i]->payload[0] = i;
@@ -70,8 +67,7 @@ static void build(const char *shape, uint32_t count) {
 /// Objects reachable from the root array, which is counted as one.
 static uint64_t count_reachable(uint32_t count) {
   struct node **stack = malloc((size_t)count * sizeof *stack), **roots = root;
-  if (!stack)
-    mem_fail("mark: no memory for the traversal");
+  if (!stack) mem_fail("mark: no memory for the traversal");
   size_t depth = 0;
   uint64_t reached = 1;
   stack[depth++] = roots[0];
@@ -81,8 +77,7 @@ static uint64_t count_reachable(uint32_t count) {
     reached++;
     for (int k = 0; k < 3; k++) {
       struct node *next = node->edge[k];
-      if (!next || next->visited)
-        continue;
+      if (!next || next->visited) continue;
       next->visited = 1;
       stack[depth++] = next;
     }
@@ -98,22 +93,18 @@ static struct measure collect(unsigned collections) {
     struct measure m = measure_begin();
     mem_collect();
     measure_end(&m);
-    if (m.cpu_ns < fastest.cpu_ns)
-      fastest.cpu_ns = m.cpu_ns;
-    if (m.wall_ns < fastest.wall_ns)
-      fastest.wall_ns = m.wall_ns;
+    if (m.cpu_ns < fastest.cpu_ns) fastest.cpu_ns = m.cpu_ns;
+    if (m.wall_ns < fastest.wall_ns) fastest.wall_ns = m.wall_ns;
     fastest.cycles += m.cycles;
   }
   return fastest;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4)
-    mem_fail("usage: mark random|tree|list OBJECTS COLLECTIONS");
+  if (argc != 4) mem_fail("usage: mark random|tree|list OBJECTS COLLECTIONS");
   uint32_t count = (uint32_t)strtoul(argv[2], NULL, 10);
   unsigned collections = (unsigned)strtoul(argv[3], NULL, 10);
-  if (count == 0 || collections == 0 || collections > COLLECTIONS_MAX)
-    mem_fail("mark: counts out of range");
+  if (count == 0 || collections == 0 || collections > COLLECTIONS_MAX) mem_fail("mark: counts out of range");
 
   mem_start_exact();
   mem_root(&root);

@@ -34,7 +34,9 @@ static inline uint64_t clock_ns(clockid_t clock) {
 static inline struct measure measure_now(void) {
   return (struct measure){clock_ns(CLOCK_PROCESS_CPUTIME_ID), clock_ns(CLOCK_MONOTONIC), mem_cycles()};
 }
-static inline struct measure measure_begin(void) { return measure_now(); }
+static inline struct measure measure_begin(void) {
+  return measure_now();
+}
 /// From here on *m holds durations.
 static inline void measure_end(struct measure *m) {
   struct measure now = measure_now();
@@ -44,13 +46,11 @@ static inline void measure_end(struct measure *m) {
 /// The largest resident size this process ever had, 0 if the system does not say.
 static inline uint64_t peak_rss_bytes(void) {
   FILE *status = fopen("/proc/self/status", "r");
-  if (!status)
-    return 0;
+  if (!status) return 0;
   char line[256];
   unsigned long long kib = 0;
   while (fgets(line, sizeof line, status))
-    if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
-      break;
+    if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
   fclose(status);
   return kib * 1024;
 }

@@ -88,8 +88,7 @@ static inline void *mem_opaque(void *pointer) {
 #elif MEMORY_BDWGC
 #include "memory_bdwgc.h"
 #else
-#error                                                                                                       \
-    "choose a contender: -DMEMORY_MALLOC=1, -DMEMORY_TRICOLOR=1, -DMEMORY_TRICOLOR_FREE=1, -DMEMORY_BDWGC=1"
+#error "choose a contender: -DMEMORY_MALLOC=1, -DMEMORY_TRICOLOR=1, -DMEMORY_TRICOLOR_FREE=1, -DMEMORY_BDWGC=1"
 #endif
 
 #endif

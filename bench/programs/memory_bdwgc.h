@@ -13,7 +13,9 @@ typedef struct mem_type {
   bool leaf;
 } mem_type;
 
-static inline const char *mem_name(void) { return "bdwgc"; }
+static inline const char *mem_name(void) {
+  return "bdwgc";
+}
 static inline void mem_start(void) {
   GC_INIT();
   GC_allow_register_threads();
@@ -25,27 +27,42 @@ static inline void mem_start_exact(void) {
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {
   struct GC_stack_base base;
-  if (GC_get_stack_base(&base) != GC_SUCCESS)
-    mem_fail("bdwgc cannot find the stack of a thread");
+  if (GC_get_stack_base(&base) != GC_SUCCESS) mem_fail("bdwgc cannot find the stack of a thread");
   GC_register_my_thread(&base);
 }
-static inline void mem_thread_finish(void) { GC_unregister_my_thread(); }
+static inline void mem_thread_finish(void) {
+  GC_unregister_my_thread();
+}
 
-static inline void *mem_leaf(size_t n) { return GC_malloc_atomic(n); }
-static inline void *mem_leaf_zeroed(size_t n) { return __builtin_memset(GC_malloc_atomic(n), 0, n); }
-static inline void *mem_mixed(size_t n) { return GC_malloc(n); }
-static inline void *mem_mixed_raw(size_t n) { return GC_malloc(n); }
-static inline void *mem_array(size_t count) { return GC_malloc(count * sizeof(void *)); }
+static inline void *mem_leaf(size_t n) {
+  return GC_malloc_atomic(n);
+}
+static inline void *mem_leaf_zeroed(size_t n) {
+  return __builtin_memset(GC_malloc_atomic(n), 0, n);
+}
+static inline void *mem_mixed(size_t n) {
+  return GC_malloc(n);
+}
+static inline void *mem_mixed_raw(size_t n) {
+  return GC_malloc(n);
+}
+static inline void *mem_array(size_t count) {
+  return GC_malloc(count * sizeof(void *));
+}
 
 static inline mem_type mem_type_make(size_t n, uint64_t mask) {
   (void)n;
   return (mem_type){.leaf = mask == 0};
 }
-static inline void *mem_new(mem_type type, size_t n) { return type.leaf ? mem_leaf_zeroed(n) : GC_malloc(n); }
+static inline void *mem_new(mem_type type, size_t n) {
+  return type.leaf ? mem_leaf_zeroed(n) : GC_malloc(n);
+}
 static inline void *mem_new_raw(mem_type type, size_t n) {
   return type.leaf ? GC_malloc_atomic(n) : GC_malloc(n);
 }
-static inline void mem_free(void *pointer) { (void)pointer; }
+static inline void mem_free(void *pointer) {
+  (void)pointer;
+}
 
 static inline void mem_store(void *object, void *slot, void *value) {
   (void)object;
@@ -59,17 +76,26 @@ static inline void mem_clear(void *object, void *slots, size_t count) {
   (void)object;
   __builtin_memset(slots, 0, count * sizeof(void *));
 }
-static inline void mem_root(void **slot) { GC_add_roots(slot, slot + 1); }
-static inline void mem_root_store(void **slot, void *value) { *slot = value; }
+static inline void mem_root(void **slot) {
+  GC_add_roots(slot, slot + 1);
+}
+static inline void mem_root_store(void **slot, void *value) {
+  *slot = value;
+}
 
 static inline void mem_grow_only(size_t bytes) {
-  if (!GC_expand_hp(bytes))
-    mem_fail("bdwgc cannot grow its heap");
+  if (!GC_expand_hp(bytes)) mem_fail("bdwgc cannot grow its heap");
   GC_disable();
 }
-static inline void mem_grow_end(void) { GC_enable(); }
-static inline void mem_collect(void) { GC_gcollect(); }
-static inline uint64_t mem_cycles(void) { return GC_get_gc_no(); }
+static inline void mem_grow_end(void) {
+  GC_enable();
+}
+static inline void mem_collect(void) {
+  GC_gcollect();
+}
+static inline uint64_t mem_cycles(void) {
+  return GC_get_gc_no();
+}
 
 static void GC_CALLBACK mem_count_object(void *object, size_t bytes, void *count) {
   (void)object, (void)bytes;

@@ -10,18 +10,30 @@ typedef struct mem_type {
   size_t bytes;
 } mem_type;
 
-static inline const char *mem_name(void) { return "malloc"; }
+static inline const char *mem_name(void) {
+  return "malloc";
+}
 static inline void mem_start(void) {}
 static inline void mem_start_exact(void) {}
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {}
 static inline void mem_thread_finish(void) {}
 
-static inline void *mem_leaf(size_t n) { return malloc(n); }
-static inline void *mem_leaf_zeroed(size_t n) { return calloc(1, n); }
-static inline void *mem_mixed(size_t n) { return calloc(1, n); }
-static inline void *mem_mixed_raw(size_t n) { return malloc(n); }
-static inline void *mem_array(size_t count) { return calloc(count, sizeof(void *)); }
+static inline void *mem_leaf(size_t n) {
+  return malloc(n);
+}
+static inline void *mem_leaf_zeroed(size_t n) {
+  return calloc(1, n);
+}
+static inline void *mem_mixed(size_t n) {
+  return calloc(1, n);
+}
+static inline void *mem_mixed_raw(size_t n) {
+  return malloc(n);
+}
+static inline void *mem_array(size_t count) {
+  return calloc(count, sizeof(void *));
+}
 
 static inline mem_type mem_type_make(size_t n, uint64_t mask) {
   (void)mask;
@@ -35,7 +47,9 @@ static inline void *mem_new_raw(mem_type type, size_t n) {
   (void)type;
   return malloc(n);
 }
-static inline void mem_free(void *pointer) { free(pointer); }
+static inline void mem_free(void *pointer) {
+  free(pointer);
+}
 
 static inline void mem_store(void *object, void *slot, void *value) {
   (void)object;
@@ -49,14 +63,26 @@ static inline void mem_clear(void *object, void *slots, size_t count) {
   (void)object;
   __builtin_memset(slots, 0, count * sizeof(void *));
 }
-static inline void mem_root(void **slot) { (void)slot; }
-static inline void mem_root_store(void **slot, void *value) { *slot = value; }
+static inline void mem_root(void **slot) {
+  (void)slot;
+}
+static inline void mem_root_store(void **slot, void *value) {
+  *slot = value;
+}
 
-static inline void mem_grow_only(size_t bytes) { (void)bytes; }
+static inline void mem_grow_only(size_t bytes) {
+  (void)bytes;
+}
 static inline void mem_grow_end(void) {}
 static inline void mem_collect(void) {}
-static inline uint64_t mem_cycles(void) { return 0; }
-static inline uint64_t mem_marked_objects(void) { return 0; }
-static inline void mem_write_statistics(FILE *out) { (void)out; }
+static inline uint64_t mem_cycles(void) {
+  return 0;
+}
+static inline uint64_t mem_marked_objects(void) {
+  return 0;
+}
+static inline void mem_write_statistics(FILE *out) {
+  (void)out;
+}
 
 #endif

@@ -21,15 +21,20 @@ static uint32_t mem_growth_percent;
 /// This thread's attachment.
 static __thread tri_mutator *mem_mutator;
 
-static inline const char *mem_name(void) { return MEM_COLLECTED ? "tricolor" : "tricolor-free"; }
-
-static inline void mem_check(tri_status status) {
-  if (status != TRI_OK)
-    mem_fail(tri_status_text(status));
+static inline const char *mem_name(void) {
+  return MEM_COLLECTED ? "tricolor" : "tricolor-free";
 }
 
-static inline void mem_thread_start(void) { mem_check(tri_attach(mem_heap, 0, &mem_mutator)); }
-static inline void mem_thread_finish(void) { mem_check(tri_detach(mem_mutator)); }
+static inline void mem_check(tri_status status) {
+  if (status != TRI_OK) mem_fail(tri_status_text(status));
+}
+
+static inline void mem_thread_start(void) {
+  mem_check(tri_attach(mem_heap, 0, &mem_mutator));
+}
+static inline void mem_thread_finish(void) {
+  mem_check(tri_detach(mem_mutator));
+}
 
 static inline tri_layout *mem_layout_with_mask(uint32_t words, uint64_t mask) {
   tri_layout_description description = {.form = TRI_LAYOUT_MASK, .prefix_words = words, .prefix_mask = mask};
@@ -41,8 +46,7 @@ static inline tri_layout *mem_layout_with_mask(uint32_t words, uint64_t mask) {
 static inline void mem_start(void) {
   tri_options options;
   tri_options_init(&options);
-  if (MEM_EXPLICIT_FREE)
-    options.growth_percent = TRI_GROWTH_OFF;
+  if (MEM_EXPLICIT_FREE) options.growth_percent = TRI_GROWTH_OFF;
   mem_growth_percent = options.growth_percent;
   mem_check(tri_heap_create(&options, &mem_heap));
   mem_thread_start();
@@ -50,16 +54,26 @@ static inline void mem_start(void) {
   mem_layout_array = tri_layout_references(mem_heap);
   mem_layout_mixed = mem_layout_with_mask(1, 1);
 }
-static inline void mem_start_exact(void) { mem_start(); }
+static inline void mem_start_exact(void) {
+  mem_start();
+}
 static inline void mem_finish(void) {
   mem_thread_finish();
   mem_check(tri_heap_destroy(mem_heap));
 }
 
-static inline void *mem_leaf(size_t n) { return tri_alloc_leaf_uninitialized(mem_mutator, n); }
-static inline void *mem_leaf_zeroed(size_t n) { return tri_alloc(mem_mutator, mem_layout_leaf, n); }
-static inline void *mem_mixed(size_t n) { return tri_alloc(mem_mutator, mem_layout_mixed, n); }
-static inline void *mem_mixed_raw(size_t n) { return mem_mixed(n); }
+static inline void *mem_leaf(size_t n) {
+  return tri_alloc_leaf_uninitialized(mem_mutator, n);
+}
+static inline void *mem_leaf_zeroed(size_t n) {
+  return tri_alloc(mem_mutator, mem_layout_leaf, n);
+}
+static inline void *mem_mixed(size_t n) {
+  return tri_alloc(mem_mutator, mem_layout_mixed, n);
+}
+static inline void *mem_mixed_raw(size_t n) {
+  return mem_mixed(n);
+}
 static inline void *mem_array(size_t count) {
   return tri_alloc(mem_mutator, mem_layout_array, count * sizeof(void *));
 }
@@ -77,8 +91,7 @@ static inline __attribute__((always_inline)) void *mem_new_raw(mem_type type, si
   return tri_new(mem_mutator, type, n);
 }
 static inline void mem_free(void *pointer) {
-  if (MEM_EXPLICIT_FREE)
-    tri_free(mem_mutator, pointer);
+  if (MEM_EXPLICIT_FREE) tri_free(mem_mutator, pointer);
 }
 
 static inline void mem_store(void *object, void *slot, void *value) {
@@ -90,8 +103,12 @@ static inline void mem_init(void *object, void *slot, void *value) {
 static inline void mem_clear(void *object, void *slots, size_t count) {
   tri_clear(mem_mutator, object, slots, count);
 }
-static inline void mem_root(void **slot) { mem_check(tri_root_add_range(mem_heap, slot, 1, 0)); }
-static inline void mem_root_store(void **slot, void *value) { tri_root_store(mem_mutator, slot, value); }
+static inline void mem_root(void **slot) {
+  mem_check(tri_root_add_range(mem_heap, slot, 1, 0));
+}
+static inline void mem_root_store(void **slot, void *value) {
+  tri_root_store(mem_mutator, slot, value);
+}
 
 static inline void mem_grow_only(size_t bytes) {
   (void)bytes;
@@ -100,23 +117,28 @@ static inline void mem_grow_only(size_t bytes) {
 static inline void mem_grow_end(void) {
   mem_check(tri_heap_set_growth_percent(mem_heap, mem_growth_percent));
 }
-static inline void mem_collect(void) { tri_collect(mem_heap, TRI_MODE_FORCE_BLOCK); }
+static inline void mem_collect(void) {
+  tri_collect(mem_heap, TRI_MODE_FORCE_BLOCK);
+}
 
 static inline tri_statistics mem_statistics(void) {
   tri_statistics statistics;
   tri_heap_statistics(mem_heap, &statistics);
   return statistics;
 }
-static inline uint64_t mem_cycles(void) { return mem_statistics().cycles; }
-static inline uint64_t mem_marked_objects(void) { return mem_statistics().marked_objects_at_last_cycle; }
+static inline uint64_t mem_cycles(void) {
+  return mem_statistics().cycles;
+}
+static inline uint64_t mem_marked_objects(void) {
+  return mem_statistics().marked_objects_at_last_cycle;
+}
 
 static inline void mem_write_statistics(FILE *out) {
   tri_statistics s = mem_statistics();
   fprintf(out, ",\"pause_ns_max\":%llu,\"pause_ns_total\":%llu,\"mark_ns_total\":%llu",
           (unsigned long long)s.pause_ns_max, (unsigned long long)s.pause_ns_total,
           (unsigned long long)s.mark_ns_total);
-  fprintf(out,
-          ",\"sweep_ns_total\":%llu,\"assist_ns_total\":%llu,\"mapped_bytes\":%llu,\"metadata_bytes\":%llu",
+  fprintf(out, ",\"sweep_ns_total\":%llu,\"assist_ns_total\":%llu,\"mapped_bytes\":%llu,\"metadata_bytes\":%llu",
           (unsigned long long)s.sweep_ns_total, (unsigned long long)s.assist_ns_total,
           (unsigned long long)s.mapped_bytes, (unsigned long long)s.metadata_bytes);
 }

@@ -17,8 +17,7 @@ static void *root;
 static mem_type node_type;
 
 static struct node *make_tree(size_t nodes) {
-  if (nodes == 0)
-    return NULL;
+  if (nodes == 0) return NULL;
   struct node *node = mem_new(node_type, sizeof *node);
   size_t left = (nodes - 1) / 2;
   mem_store(node, &node->left, make_tree(left));
@@ -57,14 +56,12 @@ static uint64_t pairs_zeroed(size_t bytes, uint64_t operations) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5)
-    mem_fail("usage: pairs BYTES leaf|zeroed LIVE_MIB OPERATIONS");
+  if (argc != 5) mem_fail("usage: pairs BYTES leaf|zeroed LIVE_MIB OPERATIONS");
   size_t bytes = strtoul(argv[1], NULL, 10);
   bool zeroed = strcmp(argv[2], "zeroed") == 0;
   size_t live_nodes = strtoul(argv[3], NULL, 10) * NODES_PER_MIB;
   uint64_t operations = strtoull(argv[4], NULL, 10);
-  if (bytes < 8)
-    mem_fail("pairs: at least 8 bytes");
+  if (bytes < 8) mem_fail("pairs: at least 8 bytes");
 
   mem_start();
   node_type = mem_type_make(sizeof(struct node), 3);
@@ -75,10 +72,8 @@ int main(int argc, char **argv) {
   uint64_t wrong = zeroed ? pairs_zeroed(bytes, operations) : pairs_leaf(bytes, operations);
   measure_end(&m);
 
-  if (wrong)
-    mem_fail("pairs: an object did not hold what was written");
-  if (count_tree(root) != live_nodes)
-    mem_fail("pairs: the live tree is damaged");
+  if (wrong) mem_fail("pairs: an object did not hold what was written");
+  if (count_tree(root) != live_nodes) mem_fail("pairs: the live tree is damaged");
   report_open("pairs", argv[2]);
   report_u64("bytes", bytes);
   report_u64("live_bytes", live_nodes * NODE_BYTES);

@@ -45,8 +45,7 @@ static uint64_t use_tree(unsigned depth) {
   struct node *tree = make_tree(depth);
   uint64_t count = count_tree(tree);
   allocated += count;
-  if (MEM_EXPLICIT_FREE)
-    free_tree(tree);
+  if (MEM_EXPLICIT_FREE) free_tree(tree);
   return count;
 }
 
@@ -56,21 +55,17 @@ static uint64_t all_trees(unsigned depth_max) {
   allocated += (UINT64_C(2) << depth_max) - 1;
   for (unsigned depth = DEPTH_MIN; depth <= depth_max; depth += 2) {
     uint64_t iterations = UINT64_C(1) << (depth_max - depth + DEPTH_MIN);
-    for (uint64_t i = 0; i < iterations; i++)
-      check += use_tree(depth);
+    for (uint64_t i = 0; i < iterations; i++) check += use_tree(depth);
   }
   check += count_tree(root);
-  if (MEM_EXPLICIT_FREE)
-    free_tree(root);
+  if (MEM_EXPLICIT_FREE) free_tree(root);
   return check;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 2)
-    mem_fail("usage: trees DEPTH");
+  if (argc != 2) mem_fail("usage: trees DEPTH");
   unsigned depth = (unsigned)strtoul(argv[1], NULL, 10);
-  if (depth < DEPTH_MIN || depth > 28)
-    mem_fail("trees: depth from 4 to 28");
+  if (depth < DEPTH_MIN || depth > 28) mem_fail("trees: depth from 4 to 28");
 
   mem_start();
   node_type = mem_type_make(sizeof(struct node), 3);
@@ -80,8 +75,7 @@ int main(int argc, char **argv) {
   uint64_t check = all_trees(depth);
   measure_end(&m);
 
-  if (check != allocated)
-    mem_fail("trees: nodes were lost");
+  if (check != allocated) mem_fail("trees: nodes were lost");
   report_open("trees", "binary trees");
   report_u64("depth", depth);
   report_close(&m, allocated, check);

@@ -36,7 +36,7 @@ typedef struct tri_collect {
   uint64_t live_bytes, live_objects, freed_bytes_total, sweep_ns_last, sweep_ns_total;
   uint64_t allocated_total_bytes;   // [atomic]
   int64_t allocated_since_bytes;    // [atomic] since the last cycle; explicit frees count against it
-  uint64_t explicitly_freed_bytes;  // [atomic]
+  uint64_t explicitly_freed_bytes;  // [lock:world] by mutators that are gone
   tri_lock sweep_lock;
   pthread_cond_t sweep_done;
   // Called once per sweep, by whoever swept the last unit, before the sweep counts as over. [const]

@@ -27,6 +27,11 @@ static inline bool tri_sweep_is_running(const tri_collect *collect) {
 }
 /// Puts a span with free slots where refills look. Holds the class's lock.
 void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span);
+/// Explicit frees are taken up when a quarter of a span's slots came back: walking it for a few costs more than they
+/// are worth. The rest waits for the next sweep.
+static inline bool tri_span_is_worth_walking(const tri_span *span) {
+  return tri_load_relaxed(&span->freed_slots) * 4 >= span->slots;
+}
 /// Makes the class's lists of this generation; stale ones are void. Holds the class's lock.
 void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class);
 

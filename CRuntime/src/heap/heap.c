@@ -121,6 +121,16 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
 }
 
+// Counted by the threads that free, so that freeing costs no shared write.
+static uint64_t tri_explicitly_freed_bytes(tri_heap *heap) {
+  tri_lock_acquire(&heap->world.lock);
+  uint64_t bytes = heap->world.collect.explicitly_freed_bytes;
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    bytes += tri_load_relaxed(&mutator->freed_bytes);
+  tri_lock_release(&heap->world.lock);
+  return bytes;
+}
+
 void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
   const tri_collect *collect = &heap->world.collect;
   const tri_space *space = &collect->spans.space;
@@ -133,7 +143,7 @@ void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
   int64_t since = tri_load_relaxed(&collect->allocated_since_bytes);
   out->allocated_since_cycle_bytes = since > 0 ? (uint64_t)since : 0;
   out->freed_bytes = tri_load_relaxed(&collect->freed_bytes_total);
-  out->explicitly_freed_bytes = tri_load_relaxed(&collect->explicitly_freed_bytes);
+  out->explicitly_freed_bytes = tri_explicitly_freed_bytes(heap);
   out->marked_objects_at_last_cycle = tri_load_relaxed(&heap->marked_objects_at_last_cycle);
   out->goal_bytes = tri_load_relaxed(&heap->goal_bytes);
   int64_t trigger = tri_load_relaxed(&heap->world.trigger_bytes);

@@ -51,7 +51,8 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
 
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
   tri_collect *collect = &mutator->world->collect;
-  tri_add_relaxed(&collect->allocated_since_bytes, (int64_t)bytes);
+  tri_add_relaxed(&collect->allocated_since_bytes, (int64_t)bytes - mutator->freed_since_refill_bytes);
+  mutator->freed_since_refill_bytes = 0;
   tri_add_relaxed(&collect->allocated_total_bytes, bytes);
   if (mutator->fast.barrier) tri_assist(mutator, bytes);
 }
@@ -160,8 +161,9 @@ static bool tri_refill_from_list_locked(tri_refill *refill) {
   while (class->partial) {
     tri_span *span = tri_span_by_index(spans, class->partial);
     if (tri_refill_from_span_locked(refill, span)) return true;
-    // Walked to the end. Slots freed behind the walk are worth another one, but not while marking.
-    if (__atomic_exchange_n(&span->freed_slots, 0, __ATOMIC_RELAXED) && !refill->mutator->fast.barrier) {
+    // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
+    if (tri_span_is_worth_walking(span) && !refill->mutator->fast.barrier) {
+      tri_store_relaxed(&span->freed_slots, 0u);
       span->next_group = 0;
       span->fresh = 0;
       continue;

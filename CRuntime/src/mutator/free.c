@@ -9,19 +9,8 @@
 #include "base/step.h"
 #include "mutator/alloc.h"
 
-static void tri_free_refuse(const tri_mutator_full *mutator, const void *object, const char *why) {
-  (void)mutator;
+_Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void *object, const char *why) {
   tri_fatal("free of %p: %s", object, why);
-}
-
-// The window of this mutator that holds the group a slot lies in, or NULL.
-static struct tri_window *tri_free_own_window(tri_mutator_full *mutator, const tri_object_place *place) {
-  uint32_t group = place->slot / TRI_WINDOW_SLOTS;
-  uintptr_t base = place->span->start + (uint64_t)group * TRI_WINDOW_SLOTS * place->span->slot_bytes;
-  struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
-  if (window[0].base == base) return &window[0];
-  if (window[1].base == base) return &window[1];
-  return NULL;
 }
 
 static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
@@ -30,9 +19,22 @@ static bool tri_window_holds(const struct tri_window *window, const tri_object_p
   return window->base == base && (tri_load_relaxed(&window->free_slots) & bit);
 }
 
-// Whether a slot waits in the window of any mutator: then it was freed already. Off the fast path, and only with
-// several mutators more than a few comparisons.
-static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
+// Whether a slot waits in a window that a detached mutator left.
+static bool tri_slot_waits_in_orphan(tri_span_class *class, const tri_object_place *place) {
+  if (!tri_load_relaxed(&class->orphans)) return false;
+  bool waits = false;
+  tri_lock_acquire(&class->lock);
+  for (const tri_orphan *orphan = class->orphans; orphan && !waits; orphan = orphan->next)
+    waits = tri_window_holds(&orphan->window, place);
+  tri_lock_release(&class->lock);
+  return waits;
+}
+
+// Whether a slot waits in the window of another mutator: then it was freed already.
+static bool tri_slot_waits(tri_mutator_full *own, const tri_object_place *place) {
+  tri_world *world = own->world;
+  if (tri_slot_waits_in_orphan(tri_spans_class_by_id(&world->collect.spans, place->span->class_id), place)) return true;
+  if (tri_load_relaxed(&world->mutator_count) == 1) return false;
   bool waits = false;
   tri_lock_acquire(&world->lock);
   for (tri_mutator_full *mutator = world->mutators; mutator && !waits; mutator = mutator->next) {
@@ -47,7 +49,7 @@ static void tri_free_relist(tri_world *world, tri_span *span) {
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
   if (tri_load_relaxed(&span->sweep_generation) != tri_load_relaxed(&world->collect.spans.sweep_generation)) return;
   tri_lock_acquire(&class->lock);
-  if (!span->listed && span->freed_slots) {
+  if (!span->listed && tri_span_is_worth_walking(span)) {
     span->freed_slots = 0;
     span->next_group = 0;
     span->fresh = 0;
@@ -60,12 +62,13 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
-    tri_free_refuse(mutator, (void *)place->start, "it was freed already");
+    tri_free_refuse((void *)place->start, "it was freed already");
   // After the bit: a sweep or refill that sees the flag takes the bit up.
   tri_store_release(&place->span->has_freed, 1u);
   tri_add_relaxed(&place->span->freed_slots, 1u);
-  tri_subtract_relaxed(&world->collect.allocated_since_bytes, (int64_t)tri_span_object_bytes(place->span));
-  if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed)) tri_free_relist(world, place->span);
+  mutator->freed_since_refill_bytes += (int64_t)tri_span_object_bytes(place->span);
+  if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed) && tri_span_is_worth_walking(place->span))
+    tri_free_relist(world, place->span);
 }
 
 static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *place) {
@@ -80,24 +83,62 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   tri_sweep_finish(collect);
   uint64_t bit = UINT64_C(1) << (granule & 63);
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
-  if (!(before & bit)) tri_free_refuse(mutator, (void *)place->start, "it was freed already");
-  tri_subtract_relaxed(&collect->allocated_since_bytes, (int64_t)place->span->page_count << TRI_PAGE_LOG2);
+  if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");
+  mutator->freed_since_refill_bytes += (int64_t)place->span->page_count << TRI_PAGE_LOG2;
   tri_span_retire(&collect->spans, place->span);
 }
 
-static void tri_free_small(tri_mutator_full *mutator, const tri_object_place *place) {
-  struct tri_window *window = mutator->fast.barrier ? NULL : tri_free_own_window(mutator, place);
-  uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
-  if (!window) {
-    if (tri_slot_waits(mutator->world, place))
-      tri_free_refuse(mutator, (void *)place->start, "it was freed already");
-    tri_free_by_bit(mutator, place);
-    return;
+static void tri_free_destroy(const tri_mutator_full *mutator, const tri_object_place *place) {
+  const tri_layout_description *description =
+      &tri_span_layout(&mutator->world->collect.spans, place->span)->description;
+  description->destroy((void *)place->start, tri_span_object_bytes(place->span), description->context);
+}
+
+// Everything but a slot of a loaded window.
+static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator, void *object) {
+  const tri_spans *spans = &mutator->world->collect.spans;
+  tri_phase phase = tri_load_relaxed(&mutator->world->collect.phase);
+  TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION, "free of %p in phase markTermination", object);
+  tri_object_place place = tri_slot_at(spans, (uintptr_t)object);
+  if (!place.span) tri_free_refuse(object, "it is not an address of this heap's objects");
+  if (place.start != (uintptr_t)object) tri_free_refuse(object, "it is not the start of an object");
+  uint64_t granule = tri_space_granule(&spans->space, place.start);
+  if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
+    tri_free_refuse(object, "it was freed already, or never allocated");
+  if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator, &place))
+    tri_free_refuse(object, "it was freed already");
+  if (place.span->has_destroy) tri_free_destroy(mutator, &place);
+  mutator->freed_bytes += tri_span_object_bytes(place.span);
+  if (place.span->state == TRI_SPAN_LARGE)
+    tri_free_large(mutator, &place);
+  else
+    tri_free_by_bit(mutator, &place);
+}
+
+// A slot goes back where it came from if its group is in a window of this mutator: every slot of a loaded group is
+// allocated or waiting, so the window's mask alone tells a double free.
+static bool tri_free_into_window(tri_mutator_full *mutator, void *object) {
+  const tri_spans *spans = &mutator->world->collect.spans;
+  tri_span *span = tri_span_at(spans, (uintptr_t)object);
+  if (!span || span->state != TRI_SPAN_SMALL || tri_load_acquire(&span->has_freed)) return false;
+  uint64_t offset = (uintptr_t)object - span->start;
+  uint32_t slot = tri_slot_index(offset, span->slot_inverse);
+  uint32_t group = slot / TRI_WINDOW_SLOTS;
+  uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
+  struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
+  bool zeroed = window->base != base;
+  window += zeroed;
+  if (window->base != base || (uint64_t)slot * span->slot_bytes != offset || slot >= span->slots) return false;
+  uint64_t bit = UINT64_C(1) << (slot % TRI_WINDOW_SLOTS);
+  if (window->free_slots & bit) tri_free_refuse(object, "it was freed already");
+  if (span->has_destroy) {
+    const tri_object_place place = {span, (uintptr_t)object, slot};
+    tri_free_destroy(mutator, &place);
   }
-  if (window->free_slots & bit) tri_free_refuse(mutator, (void *)place->start, "it was freed already");
-  uint32_t index = (uint32_t)(window - tri_mutator_window(&mutator->fast, 0));
-  if (index & TRI_WINDOW_ZEROED) memset((void *)place->start, 0, place->span->slot_bytes);
+  if (zeroed) memset(object, 0, span->slot_bytes);
+  mutator->freed_bytes += span->slot_bytes;
   window->free_slots |= bit;
+  return true;
 }
 
 void tri_free(tri_mutator *mutator, void *object) {
@@ -105,26 +146,7 @@ void tri_free(tri_mutator *mutator, void *object) {
   if (!object || object == tri_empty_object()) return;
   tri_assert_owner(full, "freeing");
   tri_step(TRI_STEP_FREE);
-  const tri_spans *spans = &full->world->collect.spans;
-  tri_phase phase = tri_load_relaxed(&full->world->collect.phase);
-  TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION, "free of %p in phase markTermination", object);
-  tri_object_place place = tri_slot_at(spans, (uintptr_t)object);
-  if (!place.span) tri_free_refuse(full, object, "it is not an address of this heap's objects");
-  if (place.start != (uintptr_t)object) tri_free_refuse(full, object, "it is not the start of an object");
-  uint64_t granule = tri_space_granule(&spans->space, place.start);
-  if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
-    tri_free_refuse(full, object, "it was freed already, or never allocated");
-  const struct tri_layout *layout = tri_span_layout(spans, place.span);
-  uint64_t bytes = tri_span_object_bytes(place.span);
-  bool large = place.span->state == TRI_SPAN_LARGE;
-  if (layout->description.destroy) layout->description.destroy(object, bytes, layout->description.context);
-  tri_collect *collect = &full->world->collect;
-  uint64_t accounted = large ? (uint64_t)place.span->page_count << TRI_PAGE_LOG2 : bytes;
-  if (large)
-    tri_free_large(full, &place);
-  else
-    tri_free_small(full, &place);
-  tri_add_relaxed(&collect->explicitly_freed_bytes, accounted);
+  if (mutator->barrier || !tri_free_into_window(full, object)) tri_free_general(full, object);
 }
 
 void *tri_object_start(tri_heap *heap, const void *address) {

@@ -89,6 +89,8 @@ typedef struct tri_mutator_full {
   tri_marker marker;        // [owner] for assists; stack is NULL until the first one
   int64_t assist_credit;    // [owner] objects marked ahead of what allocation owes
   uint32_t refills_since_stress; // [owner]
+  uint64_t freed_bytes;       // [owner; relaxed read] explicitly
+  int64_t freed_since_refill_bytes; // [owner] not yet told to the pacer
 } tri_mutator_full;
 
 static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) { return (tri_mutator_full *)(void *)mutator; }

@@ -176,6 +176,7 @@ tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_
   span->slots = class->info->slots;
   span->page_count = class->info->span_pages;
   span->class_id = class->id;
+  span->has_destroy = class->layout->description.destroy != NULL;
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_SMALL);
   tri_layout_entry leaf = tri_layout_is_leaf(class->layout) ? TRI_ENTRY_LEAF : 0;
   tri_span_publish(spans, span, (tri_layout_entry)(class->id | leaf));
@@ -189,6 +190,7 @@ tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint6
   span->slots = 1;
   span->page_count = (uint32_t)pages;
   span->class_id = layout->id;
+  span->has_destroy = layout->description.destroy != NULL;
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_LARGE);
   tri_span_publish(spans, span, TRI_ENTRY_MIXED);
   return span;

@@ -41,7 +41,7 @@ typedef struct tri_span {
   uint8_t state;             // [atomic] tri_span_state
   uint8_t listed;            // [lock:class]
   uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
-  uint8_t padding;
+  uint8_t has_destroy;       // [const] its layout has a destroy callback
   uint32_t has_freed;        // [atomic] 0: no F bit of this span is set
 } tri_span;
 _Static_assert(sizeof(tri_span) == TRI_SPAN_BYTES, "the span table is found by a shift");

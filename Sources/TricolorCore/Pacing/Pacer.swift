@@ -1,8 +1,9 @@
 // Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
 // clock, no lock.
 //
-//   goal     = max(minimum heap, live x (100 + growth) / 100, 15/16 of the memory touched and not given back),
-//              at most the limit
+//   goal     = max(minimum heap, live x (100 + growth) / 100, touched), at most the limit
+//   touched  = 15/16 of the memory touched and not given back, but not more than recent goals without this term;
+//              else what overshoots a goal would raise the next one
 //   runway   = goal - live: what may be allocated until the next cycle should be over
 //   trigger  = runway - what was allocated while the last cycle marked, with a quarter more
 //
@@ -20,6 +21,9 @@ public struct Pacer: Sendable {
   public private(set) var markNsPerObject: UInt64 = 20
   /// Smoothed allocation while a background cycle marks.
   public private(set) var allocatedWhileMarkingBytes: UInt64 = 0
+
+  /// The largest recent goal that live bytes asked for; fades by 1/32 a cycle.
+  public private(set) var recentGoalBytes: UInt64 = 0
 
   /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
   static let inlineMarkNs: UInt64 = 300_000
@@ -43,7 +47,7 @@ public struct Pacer: Sendable {
   /// The plan for the next cycle, from what the last one found.
   public mutating func plan(after input: tri_pacing_input) -> tri_pacing {
     learn(input)
-    let goal = goalBytes(input)
+    let goal = nextGoal(input)
     let runway = goal > input.live_bytes ? goal - input.live_bytes : 0
     let predictedMarkNs = input.live_objects * markNsPerObject
     let inline = predictedMarkNs <= Self.inlineMarkNs
@@ -67,12 +71,14 @@ public struct Pacer: Sendable {
       allocated > allocatedWhileMarkingBytes ? allocated : (3 * allocatedWhileMarkingBytes + allocated) / 4
   }
 
-  func goalBytes(_ input: tri_pacing_input) -> UInt64 {
-    let (product, overflow) = input.live_bytes.multipliedReportingOverflow(by: 100 + UInt64(growthPercent))
-    let grown = overflow ? UInt64.max : product / 100
-    var goal = max(minimumHeapBytes, grown, input.touched_bytes / 16 * 15)
-    if limitBytes > 0 { goal = min(goal, limitBytes) }
-    return goal
+  private mutating func nextGoal(_ input: tri_pacing_input) -> UInt64 {
+    // Off means no trigger; the goal is still reported as if it were the default.
+    let percent = growthPercent == UInt32.max ? 100 : UInt64(growthPercent)
+    let (product, overflow) = input.live_bytes.multipliedReportingOverflow(by: 100 + percent)
+    let grown = max(minimumHeapBytes, overflow ? UInt64.max : product / 100)
+    recentGoalBytes = max(grown, recentGoalBytes - recentGoalBytes / 32)
+    let goal = max(grown, min(input.touched_bytes / 16 * 15, recentGoalBytes))
+    return limitBytes > 0 ? min(goal, limitBytes) : goal
   }
 
   /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.

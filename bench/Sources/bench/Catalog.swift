@@ -83,7 +83,7 @@ struct Catalog {
   }
 
   private static func churn(_ mode: Mode) -> [Row] {
-    let operations = mode == .full ? 10_000_000 : 3_000_000
+    let operations = mode == .full ? 10_000_000 : 2_000_000
     return ["leaf", "references"].map { variant in
       Row(
         workload: "churn", title: "churn \(variant)", program: "churn",
