@@ -164,14 +164,47 @@ static inline void tri_marker_edge(const tri_mark_view *view, uint64_t *edges, u
   edges[(*count)++] = offset;
 }
 
+static inline void tri_marker_push(const tri_mark_view *view, tri_marker *marker, uint64_t offset) {
+  if (TRI_CHECKS) tri_check_reference(marker->collect, offset);
+  if (tri_load_relaxed(&view->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF) return;
+  marker->stack[marker->depth++] = offset;
+}
+
 // The end of an edge: mark what it leads to, and push that if it was white and has references. A branch on the
 // mark, not arithmetic: on lists the branch predictor runs ahead where a computed push could not.
 static inline void tri_marker_visit(const tri_mark_view *view, tri_marker *marker, uint64_t offset) {
   if (!tri_bit_set(view->marks, offset >> TRI_GRANULE_LOG2)) return;
-  if (TRI_CHECKS) tri_check_reference(marker->collect, offset);
   marker->marked_objects++;
-  if (tri_load_relaxed(&view->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF) return;
-  marker->stack[marker->depth++] = offset;
+  tri_marker_push(view, marker, offset);
+}
+
+// The ends of a batch's edges. Neighbouring edges often lead into one mark word (a tree in allocation order, an
+// array filled in a loop): they share one locked instruction, which is 40 % of marking a tree without this.
+static inline void tri_marker_visit_batch(const tri_mark_view *view, tri_marker *marker) {
+  const uint64_t *edges = marker->edges;
+  uint32_t count = marker->edge_count;
+  for (uint32_t edge = 0; edge < count;) {
+    uint64_t word = edges[edge] >> (TRI_GRANULE_LOG2 + 6);
+    if (edge + 1 == count || edges[edge + 1] >> (TRI_GRANULE_LOG2 + 6) != word) {
+      tri_marker_visit(view, marker, edges[edge++]);
+      continue;
+    }
+    uint64_t seen = tri_load_relaxed(&view->marks[word]), white = 0;
+    uint32_t first = edge;
+    do {
+      white |= (UINT64_C(1) << (edges[edge] >> TRI_GRANULE_LOG2 & 63)) & ~seen;
+      edge++;
+    } while (edge < count && edges[edge] >> (TRI_GRANULE_LOG2 + 6) == word);
+    if (!white) continue;
+    white &= ~tri_or_relaxed(&view->marks[word], white);
+    for (; white; first++) {
+      uint64_t bit = UINT64_C(1) << (edges[first] >> TRI_GRANULE_LOG2 & 63);
+      if (!(white & bit)) continue;
+      white &= ~bit;
+      marker->marked_objects++;
+      tri_marker_push(view, marker, edges[first]);
+    }
+  }
 }
 
 static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout *layout, const tri_object_place *place) {
@@ -258,7 +291,7 @@ static uint64_t tri_marker_run_batch(tri_marker *marker, const tri_mark_view *vi
     batch[i] = marker->stack[marker->depth + i];
     __builtin_prefetch((const void *)(view->start + batch[i]));
   }
-  for (uint32_t edge = 0; edge < marker->edge_count; edge++) tri_marker_visit(view, marker, marker->edges[edge]);
+  tri_marker_visit_batch(view, marker);
   uint32_t count = 0;
   for (uint32_t i = 0; i < size; i++) count = tri_marker_scan(marker, view, batch[i], count);
   marker->edge_count = count;

@@ -2,8 +2,8 @@
 // clock, no lock.
 //
 //   goal     = max(minimum heap, live x (100 + growth) / 100, touched), at most the limit
-//   touched  = 15/16 of the memory touched and not given back, but not more than recent goals without this term;
-//              else what overshoots a goal would raise the next one
+//   touched  = 15/16 of the memory touched and not given back, but no more than live bytes ever asked for: else what
+//              overshoots one goal would raise the next
 //   runway   = goal - live: what may be allocated until the next cycle should be over
 //   trigger  = runway - what was allocated while the last cycle marked, with a quarter more
 //
@@ -22,8 +22,8 @@ public struct Pacer: Sendable {
   /// Smoothed allocation while a background cycle marks.
   public private(set) var allocatedWhileMarkingBytes: UInt64 = 0
 
-  /// The largest recent goal that live bytes asked for; fades by 1/32 a cycle.
-  public private(set) var recentGoalBytes: UInt64 = 0
+  /// The largest goal that live bytes ever asked for.
+  public private(set) var largestGoalBytes: UInt64 = 0
 
   /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
   static let inlineMarkNs: UInt64 = 300_000
@@ -76,8 +76,8 @@ public struct Pacer: Sendable {
     let percent = growthPercent == UInt32.max ? 100 : UInt64(growthPercent)
     let (product, overflow) = input.live_bytes.multipliedReportingOverflow(by: 100 + percent)
     let grown = max(minimumHeapBytes, overflow ? UInt64.max : product / 100)
-    recentGoalBytes = max(grown, recentGoalBytes - recentGoalBytes / 32)
-    let goal = max(grown, min(input.touched_bytes / 16 * 15, recentGoalBytes))
+    largestGoalBytes = max(grown, largestGoalBytes)
+    let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
     return limitBytes > 0 ? min(goal, limitBytes) : goal
   }
 
