@@ -90,6 +90,8 @@ typedef struct tri_pacing_input {
   uint64_t allocated_while_marking_bytes; ///< in the last cycle
   uint64_t mark_cpu_ns;               ///< of the last cycle, all workers
   uint64_t marked_objects;            ///< of the last cycle
+  uint64_t cache_bytes;               ///< level 2 cache of one core; 0 if unknown
+  uint32_t mutators;                  ///< attached now
 } tri_pacing_input;
 void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
 

@@ -129,7 +129,8 @@ typedef struct tri_options {
   /// How much the heap may grow beyond what was live before the next cycle ends. 25...100000,
   /// default 100; TRI_GROWTH_OFF never collects by itself. Environment TRICOLOR_GC.
   uint32_t growth_percent;
-  /// No cycle below this many bytes. Default 4 MiB: cache-sized, so that memory just freed is reused warm.
+  /// No cycle below this many bytes, except those that cost next to nothing: a lone mutator with almost nothing
+  /// alive is kept inside half of its level 2 cache, so that memory just dropped is reused warm. Default 4 MiB.
   uint64_t minimum_heap_bytes;
   /// Allocation fails with TRI_LIMIT_REACHED rather than hold more than this. 0 (the default) means
   /// no limit but the reservation. Environment TRICOLOR_LIMIT, with KiB, MiB, GiB.

@@ -17,7 +17,7 @@ typedef struct tri_sweep_state {
   uint32_t running;          // [atomic] 1 from the stop until the last unit is done
   uint64_t live_bytes;      // [atomic] found so far
   uint64_t live_objects;    // [atomic]
-  uint64_t freed_bytes;     // [atomic]
+  uint64_t allocated_bytes; // [stw] net, since the last cycle
   uint64_t waiting_bytes;   // [stw] slots in windows, which M counts as alive
   uint64_t waiting_objects; // [stw]
   uint64_t started_ns;      // [stw]

@@ -54,6 +54,7 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   }
   heap->options = *options;
   heap->front = *front;
+  heap->cache_bytes = tri_cache_bytes();
   heap->world.start_cycle = tri_heap_start_cycle;
   heap->world.collect_for_memory = tri_heap_collect_for_memory;
   heap->world.collect.sweep_finished = tri_heap_sweep_finished;

@@ -12,6 +12,7 @@
 /// What the cycle under way, or the last one, did. [cycle lock; atomic read]
 typedef struct tri_cycle_record {
   tri_mode mode;
+  bool inline_mutator; // an attached thread runs it
   uint64_t start_ns, mark_ns, termination_ns, sweep_ns; // moments, monotonic
   uint64_t pause_ns_longest, pause_ns_sum;
   uint64_t marked_objects;
@@ -44,6 +45,7 @@ struct tri_heap {
   tri_options options; // [const]
   tri_front front;     // [const]
   tri_lock cycle_lock;
+  uint64_t cache_bytes; // [const] of a core, level 2
   uint32_t cycle_running; // [atomic] from begin to the sweep's start
   tri_cycle_record cycle;
   tri_marker marker;      // [cycle lock] the collecting thread's

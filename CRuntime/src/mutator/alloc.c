@@ -4,6 +4,11 @@
 
 #include "base/step.h"
 
+enum {
+  // Larger means fewer shared writes, smaller a more exact trigger: a mutator may overshoot by this much.
+  TRI_ACCOUNT_BYTES = 32 << 10,
+};
+
 // ---- The gate: what every slow-path allocation passes ----
 
 static void tri_allocation_check_phase(const tri_mutator_full *mutator) {
@@ -49,11 +54,11 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
     world->start_cycle(world, mutator);
 }
 
+// Shared counters are written once per TRI_ACCOUNT_BYTES: a locked instruction waits until the stores into the last
+// window have left the store buffer.
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
-  tri_collect *collect = &mutator->world->collect;
-  tri_add_relaxed(&collect->allocated_since_bytes, (int64_t)bytes - mutator->freed_since_refill_bytes);
-  mutator->freed_since_refill_bytes = 0;
-  tri_add_relaxed(&collect->allocated_total_bytes, bytes);
+  mutator->unaccounted_bytes += bytes;
+  if (mutator->unaccounted_bytes >= TRI_ACCOUNT_BYTES) tri_mutator_account(mutator);
   if (mutator->fast.barrier) tri_assist(mutator, bytes);
 }
 

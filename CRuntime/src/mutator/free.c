@@ -66,7 +66,7 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
   // After the bit: a sweep or refill that sees the flag takes the bit up.
   tri_store_release(&place->span->has_freed, 1u);
   tri_add_relaxed(&place->span->freed_slots, 1u);
-  mutator->freed_since_refill_bytes += (int64_t)tri_span_object_bytes(place->span);
+  mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
   if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed) && tri_span_is_worth_walking(place->span))
     tri_free_relist(world, place->span);
 }
@@ -84,7 +84,7 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   uint64_t bit = UINT64_C(1) << (granule & 63);
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
   if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");
-  mutator->freed_since_refill_bytes += (int64_t)place->span->page_count << TRI_PAGE_LOG2;
+  mutator->unaccounted_freed_bytes += (uint64_t)place->span->page_count << TRI_PAGE_LOG2;
   tri_span_retire(&collect->spans, place->span);
 }
 

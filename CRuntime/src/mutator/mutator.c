@@ -108,6 +108,14 @@ void tri_mutator_show_windows(tri_mutator_full *mutator) {
   mutator->windows_hidden = false;
 }
 
+void tri_mutator_account(tri_mutator_full *mutator) {
+  tri_collect *collect = &mutator->world->collect;
+  int64_t net = (int64_t)mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
+  tri_add_relaxed(&collect->allocated_since_bytes, net);
+  tri_add_relaxed(&collect->allocated_total_bytes, mutator->unaccounted_bytes);
+  mutator->unaccounted_bytes = mutator->unaccounted_freed_bytes = 0;
+}
+
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_spans *spans = &mutator->world->collect.spans;
   tri_each_loaded_window(mutator, index, window) {

@@ -90,7 +90,8 @@ typedef struct tri_mutator_full {
   int64_t assist_credit;    // [owner] objects marked ahead of what allocation owes
   uint32_t refills_since_stress; // [owner]
   uint64_t freed_bytes;       // [owner; relaxed read] explicitly
-  int64_t freed_since_refill_bytes; // [owner] not yet told to the pacer
+  uint64_t unaccounted_bytes; // [owner] allocated and not yet in the heap's counters
+  uint64_t unaccounted_freed_bytes; // [owner]
 } tri_mutator_full;
 
 static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) { return (tri_mutator_full *)(void *)mutator; }
@@ -116,6 +117,8 @@ void tri_window_count(void *waiting, const struct tri_window *window);
 /// Puts masks aside, so that any allocation reaches the slow path, and brings them back.
 void tri_mutator_hide_windows(tri_mutator_full *mutator);
 void tri_mutator_show_windows(tri_mutator_full *mutator);
+/// Moves what the mutator counted by itself to the heap's counters. Owner.
+void tri_mutator_account(tri_mutator_full *mutator);
 /// Leaves the slots of all windows to their classes' next refill.
 void tri_mutator_orphan_windows(tri_mutator_full *mutator);
 /// Marks the slots of a window, or of an orphan.

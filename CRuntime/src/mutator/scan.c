@@ -10,8 +10,15 @@ typedef struct tri_scan {
 
 // Reads other frames' memory word by word: sanitizers would call it what it is.
 TRI_NO_ASAN static void tri_scan_native_stack(const tri_scan *scan, uintptr_t low, uintptr_t high) {
-  for (uintptr_t at = tri_align_up(low, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t))
-    scan->each(scan->context, *(volatile uintptr_t *)at, TRI_WORD_AMBIGUOUS);
+  const tri_space *space = &scan->mutator->world->collect.spans.space;
+  // Most words are no addresses of the heap: they are sorted out here, without a call. One past the end counts, as
+  // an end pointer.
+  uintptr_t start = space->start;
+  uint64_t bytes = tri_load_acquire(&space->committed_bytes);
+  for (uintptr_t at = tri_align_up(low, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
+    uintptr_t word = *(volatile uintptr_t *)at;
+    if (word - start <= bytes) scan->each(scan->context, word, TRI_WORD_AMBIGUOUS);
+  }
 }
 
 static void tri_scan_scopes(const tri_scan *scan) {

@@ -389,6 +389,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   // Still under the lock: the final stop cannot come between the flush and the dismissal.
   tri_barrier_flush(&full->barrier, &world->collect);
   tri_mutator_orphan_windows(full);
+  tri_mutator_account(full);
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
   tri_world_dismiss_locked(world, full);
   tri_lock_release(&world->lock);

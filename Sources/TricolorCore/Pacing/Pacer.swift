@@ -4,7 +4,8 @@
 //   goal     = max(minimum heap, live x (100 + growth) / 100, touched), at most the limit
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes ever asked for: else what
 //              overshoots one goal would raise the next
-//   runway   = goal - live: what may be allocated until the next cycle should be over
+//   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
+//              cycle costs next to nothing
 //   trigger  = runway - what was allocated while the last cycle marked, with a quarter more
 //
 // The touched-memory term costs no memory and fewer cycles: binary trees went from 1438 to 915 ms with it in the
@@ -28,6 +29,10 @@ public struct Pacer: Sendable {
   /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
   static let inlineMarkNs: UInt64 = 300_000
 
+  /// A mark predicted to take less than this is next to nothing: reusing memory that is still in the cache saves more
+  /// (128-byte objects with nothing live: 7.2 ns with a 4 MiB window, 3.2-4.3 ns with 1 MiB, level 2 cache 2 MiB).
+  static let negligibleMarkNs: UInt64 = 10_000
+
   public init(growthPercent: UInt32, minimumHeapBytes: UInt64, limitBytes: UInt64 = 0) {
     self.growthPercent = growthPercent
     self.minimumHeapBytes = minimumHeapBytes
@@ -47,10 +52,13 @@ public struct Pacer: Sendable {
   /// The plan for the next cycle, from what the last one found.
   public mutating func plan(after input: tri_pacing_input) -> tri_pacing {
     learn(input)
-    let goal = nextGoal(input)
-    let runway = goal > input.live_bytes ? goal - input.live_bytes : 0
     let predictedMarkNs = input.live_objects * markNsPerObject
     let inline = predictedMarkNs <= Self.inlineMarkNs
+    var goal = nextGoal(input)
+    if input.mutators <= 1 && predictedMarkNs <= Self.negligibleMarkNs {
+      goal = min(goal, input.live_bytes + cacheWindowBytes(input.cache_bytes))
+    }
+    let runway = goal > input.live_bytes ? goal - input.live_bytes : 0
     let reserve = inline ? 0 : reserveBytes(runway: runway)
     var pacing = tri_pacing()
     pacing.goal_bytes = goal
@@ -79,6 +87,11 @@ public struct Pacer: Sendable {
     largestGoalBytes = max(grown, largestGoalBytes)
     let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
     return limitBytes > 0 ? min(goal, limitBytes) : goal
+  }
+
+  /// Half a cache, within reason: below half a MiB the cycles themselves cost more than the misses.
+  private func cacheWindowBytes(_ cache: UInt64) -> UInt64 {
+    min(max(cache / 2, 512 << 10), 2 << 20)
   }
 
   /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.
