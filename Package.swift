@@ -31,10 +31,13 @@ let package = Package(
     .target(name: "TricolorCore", dependencies: ["CTricolor"], swiftSettings: embeddable),
     .target(name: "TricolorC", dependencies: ["TricolorCore", "CTricolor"], swiftSettings: embeddable),
     .target(name: "Tricolor", dependencies: ["TricolorCore", "CTricolor"]),
-    .testTarget(name: "CTricolorTests", dependencies: ["CTricolor", "TricolorCore", "Tricolor"]),
-    .testTarget(name: "TricolorTests", dependencies: ["CTricolor", "TricolorCore", "Tricolor"]),
-    .testTarget(name: "CrashTests", dependencies: ["CTricolor", "TricolorCore", "Tricolor"]),
-    .testTarget(name: "ModelTests", dependencies: ["CTricolor", "TricolorCore", "Tricolor"]),
+    // A C library that plays random programs against a shadow graph; used by tests and by the soak.
+    .target(name: "TricolorModel", dependencies: ["CTricolor", "TricolorC"], path: "Tests/Support/Model"),
+    .executableTarget(name: "tricolor-soak", dependencies: ["TricolorModel"], path: "Tests/Support/Soak"),
+    .testTarget(name: "CTricolorTests", dependencies: ["CTricolor", "TricolorCore", "TricolorC"]),
+    .testTarget(name: "CrashTests", dependencies: ["CTricolor", "TricolorCore", "TricolorC"]),
+    .testTarget(name: "ModelTests", dependencies: ["TricolorModel", "CTricolor"]),
+    .testTarget(name: "TricolorTests", dependencies: ["Tricolor", "CTricolor"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -1,7 +1,7 @@
 // HeapError: what can go wrong at run time without a bug. A bug (a foreign reference, a double free, a call from the
 // wrong thread) stops the process with a sentence instead; see Trap.
 
-public import CTricolor
+import CTricolor
 
 /// Why a call on a heap failed although nobody made a mistake in memory handling. Nothing was changed by the call
 /// that threw it, unless that call says otherwise.

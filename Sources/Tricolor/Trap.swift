@@ -13,6 +13,11 @@ func trap(_ heap: OpaquePointer?, _ sentence: String) -> Never {
 @usableFromInline
 enum Trap {
   @usableFromInline @inline(never)
+  static func heapFull() -> Never {
+    trap(nil, "make: the heap is full: the system refused memory, or its limit is reached; tryMake throws instead")
+  }
+
+  @usableFromInline @inline(never)
   static func outOfMemory(_ mutator: UnsafeMutablePointer<tri_mutator>, _ error: HeapError) -> Never {
     trap(mutator.pointee.heap, "make: \(error); tryMake throws instead")
   }

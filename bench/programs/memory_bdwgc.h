@@ -64,6 +64,26 @@ static inline void mem_free(void *pointer) {
   (void)pointer;
 }
 
+/// Nothing to keep in registers.
+typedef struct mem_self {
+  char unused;
+} mem_self;
+static inline mem_self mem_self_get(void) {
+  return (mem_self){0};
+}
+static inline void *mem_self_leaf(mem_self self, size_t n) {
+  (void)self;
+  return mem_leaf(n);
+}
+static inline void *mem_self_leaf_zeroed(mem_self self, size_t n) {
+  (void)self;
+  return mem_leaf_zeroed(n);
+}
+static inline void mem_self_free(mem_self self, void *pointer) {
+  (void)self;
+  mem_free(pointer);
+}
+
 static inline void mem_store(void *object, void *slot, void *value) {
   (void)object;
   *(mem_slot *)slot = value;

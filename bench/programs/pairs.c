@@ -31,26 +31,28 @@ static size_t count_tree(const struct node *node) {
 }
 
 static uint64_t pairs_leaf(size_t bytes, uint64_t operations) {
+  mem_self self = mem_self_get();
   uint64_t wrong = 0;
   for (uint64_t i = 0; i < operations; i++) {
-    uint64_t *object = mem_opaque(mem_leaf(bytes));
+    uint64_t *object = mem_opaque(mem_self_leaf(self, bytes));
     *object = i;
     object = mem_opaque(object);
     wrong += *object != i;
-    mem_free(object);
+    mem_self_free(self, object);
   }
   return wrong;
 }
 
 static uint64_t pairs_zeroed(size_t bytes, uint64_t operations) {
+  mem_self self = mem_self_get();
   uint64_t wrong = 0;
   for (uint64_t i = 0; i < operations; i++) {
-    uint64_t *object = mem_opaque(mem_leaf_zeroed(bytes));
+    uint64_t *object = mem_opaque(mem_self_leaf_zeroed(self, bytes));
     wrong += *object != 0;
     *object = i;
     object = mem_opaque(object);
     wrong += *object != i;
-    mem_free(object);
+    mem_self_free(self, object);
   }
   return wrong;
 }

@@ -1,0 +1,156 @@
+// Heap: the public owner of one garbage-collected heap: make it, attach to it, collect it, watch it, end it.
+//
+// Threads     everything here may be called from any thread, attached or not, except where it says otherwise.
+// Not here    registering types (Heap+Types), allocating and storing (Mutator, Ref), what a cycle does (Collector).
+
+import CTricolor
+import Synchronization
+import TricolorCore
+
+/// One garbage-collected heap. Several may live in one process; they share nothing, and references from one into
+/// another are not followed.
+///
+/// A heap ends when its last Swift reference goes (roots, pools and attached mutators hold one), or at `close()`.
+public final class Heap: Sendable {
+  /// The C half, valid until the heap is closed.
+  nonisolated(unsafe) let raw: OpaquePointer
+  private let collector: Collector
+  private let closed = Atomic(false)
+  private let hooks = Mutex<[CycleHook.Box]>([])
+
+  /// Makes a heap. Costs a few system calls; memory is taken only as the heap grows.
+  ///
+  /// Throws `.badOptions` (standard error names the option) or `.outOfMemory` (not even a small reservation of
+  /// address space was granted).
+  public init(_ options: HeapOptions = HeapOptions()) throws(HeapError) {
+    var status = tri_status.ok
+    var converted = options.converted
+    guard let collector = Collector.open(&converted, status: &status) else {
+      throw HeapError(status) ?? .outOfMemory
+    }
+    self.collector = collector
+    raw = collector.heap
+  }
+
+  /// Ends the heap as `close()` does. That threads are still attached (to a mutator that was dropped without
+  /// `detach()`) is a bug and stops the process.
+  deinit {
+    if closed.load(ordering: .acquiring) { return }
+    if let error = HeapError(collector.close()) { trap(raw, "the last reference to a heap is gone: \(error)") }
+  }
+
+  /// Ends the heap now and returns all its memory. Every `Ref` into it dangles afterwards; any other call on it, its
+  /// roots or its pools stops the process. No other thread may be using the heap.
+  ///
+  /// Throws `.mutatorsAttached`; the heap then goes on.
+  public func close() throws(HeapError) {
+    checkOpen()
+    try HeapError.check(collector.close())
+    closed.store(true, ordering: .releasing)
+    // No hook can run any more, and what they captured may be what keeps this heap alive. Let go outside the lock.
+    let boxes = hooks.withLock { boxes in
+      defer { boxes = [] }
+      return boxes
+    }
+    withExtendedLifetime(boxes) {}
+  }
+
+  var isClosed: Bool { closed.load(ordering: .acquiring) }
+
+  func checkOpen() {
+    if isClosed { trap(nil, "using a heap that was closed") }
+  }
+
+  // MARK: Collecting
+
+  /// Runs one whole cycle and returns when it is over: for `.background` after the concurrent mark and the sweep, for
+  /// `.force` with sweeping left to do, for `.forceBlock` after everything is swept. Waits for a cycle that is running
+  /// already and then runs its own. Not from a hook. Cost: grows with the live heap.
+  public func gc(_ mode: Mode = .background) {
+    checkOpen()
+    collector.gc(mode.raw)
+  }
+
+  /// Changes `HeapOptions.growthPercent`, at once. nil: no cycle starts by itself.
+  ///
+  /// Throws `.badOptions` outside of 25...100000.
+  public func setGrowthPercent(_ percent: UInt32?) throws(HeapError) {
+    checkOpen()
+    if percent == UInt32.max || !collector.setGrowthPercent(percent ?? UInt32.max) { throw .badOptions }
+  }
+
+  /// What the heap did and holds. Takes no lock.
+  public var statistics: Statistics {
+    checkOpen()
+    var statistics = tri_statistics()
+    tri_statistics_read(raw, &statistics)
+    return Statistics(statistics)
+  }
+
+  /// Where the collector is; by the time the caller looks it may have moved on.
+  public var phase: Phase {
+    checkOpen()
+    return Phase(tri_cycle_phase(raw))
+  }
+
+  // MARK: Threads
+
+  /// Attaches the calling thread until `Mutator.detach()`, or until the thread ends. Costs about as much as starting a
+  /// thread; waits for a stop to end.
+  ///
+  /// Throws `.alreadyAttached` or `.outOfMemory`.
+  public func attach() throws(HeapError) -> Mutator {
+    checkOpen()
+    return Mutator(try attachRaw(), self)
+  }
+
+  private func attachRaw() throws(HeapError) -> UnsafeMutablePointer<tri_mutator> {
+    var mutator: UnsafeMutablePointer<tri_mutator>?
+    try HeapError.check(tri_attach(raw, 0, &mutator))
+    return mutator!
+  }
+
+  /// Runs `body` with the calling thread attached. The outermost call attaches and detaches; calls inside it use the
+  /// same mutator. References do not outlive the attachment: the result is Sendable, and a `Ref` is not; return a
+  /// `Root`. When the system refuses the memory to attach, the process stops; `attach()` throws instead. Not inside
+  /// `Mutator.blocking`.
+  public func withMutator<Result: Sendable & ~Copyable, Failure: Error>(
+    _ body: (borrowing Mutator) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    checkOpen()
+    if let current = tri_current_mutator(raw) { return try body(Mutator(current, self)) }
+    let mutator: UnsafeMutablePointer<tri_mutator>
+    do { mutator = try attachRaw() } catch { trap(raw, "withMutator: \(error); attach throws instead") }
+    defer { Mutator.detach(mutator) }
+    return try body(Mutator(mutator, self))
+  }
+
+  /// The calling thread's mutator; a thread without one stops the process.
+  func currentMutator(for what: StaticString) -> UnsafeMutablePointer<tri_mutator> {
+    checkOpen()
+    guard let mutator = tri_current_mutator(raw) else {
+      trap(raw, "\(what): this thread is not attached to the heap")
+    }
+    return mutator
+  }
+
+  // MARK: Hooks
+
+  /// Has `body` called at the very start of every cycle, before anything is marked, so that what only a cache held is
+  /// freed in this cycle. It runs on the collecting thread, in the order hooks were added; with `needsStop` while all
+  /// attached threads stand still. It must not allocate from the heap, store into it, collect it or block. What it
+  /// captures lives as long as the heap (or until `close()`), so it should not capture the heap.
+  ///
+  /// Throws `.outOfMemory`.
+  @discardableResult
+  public func onCycleStart(
+    needsStop: Bool = false, _ body: @escaping @Sendable (Mode) -> Void
+  ) throws(HeapError) -> CycleHook {
+    checkOpen()
+    let box = CycleHook.Box(body)
+    hooks.withLock { $0.append(box) }
+    let flags: UInt32 = needsStop ? UInt32(TRI_HOOK_NEEDS_STOP) : 0
+    try HeapError.check(tri_hook_add(raw, CycleHook.run, Unmanaged.passUnretained(box).toOpaque(), flags))
+    return CycleHook(heap: self, box: box)
+  }
+}

@@ -1,0 +1,78 @@
+// Plays the model test in every configuration, one seed after another, until the time is up.
+//
+// usage: tricolor-soak [seconds] [first seed]
+
+import TricolorModel
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The corners of what a heap can be asked to do.
+private func configurations(seed: UInt64) -> [(name: String, options: model_options)] {
+  var plain = model_options()
+  plain.seed = seed
+  plain.operations = 20000
+  plain.threads = 1
+  plain.precise = true
+  plain.explicit_free = true
+  plain.automatic = true
+  func with(_ name: String, _ change: (inout model_options) -> Void) -> (String, model_options) {
+    var options = plain
+    change(&options)
+    return (name, options)
+  }
+  return [
+    with("one thread") { _ in },
+    with("no explicit free") { $0.explicit_free = false },
+    with("Dijkstra") { $0.barrier = .dijkstra },
+    with("stop the world") { $0.barrier = .stopTheWorld },
+    with("plain roots") { $0.plain_roots = true },
+    with("conservative stacks") { $0.precise = false },
+    with("stress") {
+      $0.stress_interval = 3
+      $0.operations = 5000
+    },
+    with("second pass") { $0.trace = 2 },
+    with("small limit") { $0.limit_bytes = 2 << 20 },
+    with("two threads") { $0.threads = 2 },
+    with("three threads, Dijkstra") {
+      $0.threads = 3
+      $0.barrier = .dijkstra
+    },
+    with("four threads, conservative") {
+      $0.threads = 4
+      $0.precise = false
+    },
+    with("two threads, stress") {
+      $0.threads = 2
+      $0.stress_interval = 5
+      $0.operations = 6000
+    },
+    with("two threads, plain roots") {
+      $0.threads = 2
+      $0.plain_roots = true
+    },
+  ]
+}
+
+private let arguments = CommandLine.arguments
+guard let seconds = arguments.count > 1 ? Int(arguments[1]) : 600,
+  let firstSeed = arguments.count > 2 ? UInt64(arguments[2]) : UInt64(time(nil))
+else {
+  print("usage: tricolor-soak [seconds] [first seed]")
+  exit(2)
+}
+private let end = time(nil) + seconds
+private var seed = firstSeed
+private var runs = 0
+while time(nil) < end {
+  for (name, options) in configurations(seed: seed) where time(nil) < end {
+    let result = model_run(options)
+    runs += 1
+    print("seed \(seed), \(name): \(result.cycles) cycles, \(result.verified_objects) objects verified")
+    fflush(nil)
+  }
+  seed += 1
+}
+print("\(runs) runs passed, 0 failed, seeds \(firstSeed) to \(seed)")
