@@ -50,5 +50,11 @@ _Static_assert(sizeof(void *) == 8, "64-bit only");
 #undef TRI_NO_ASAN
 #define TRI_NO_ASAN __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
 #endif
+// For a function whose races are part of the design and argued where it stands.
+#define TRI_NO_TSAN __attribute__((no_sanitize("thread"), noinline))
+#if defined(__GNUC__) && !defined(__clang__)
+#undef TRI_NO_TSAN
+#define TRI_NO_TSAN __attribute__((no_sanitize_thread, noinline))
+#endif
 
 #endif

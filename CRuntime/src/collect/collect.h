@@ -28,7 +28,9 @@ typedef struct tri_collect {
   tri_spans spans;
   tri_phase phase;           // [stw, or the world lock; atomic read]
   tri_grey_queue grey;
-  uint64_t mark_limit_bytes; // [stw] heap committed when marking began (S12): what lies beyond is all black
+  // [atomic] Heap committed when every mutator had acknowledged the barrier (S12): what lies beyond is all black.
+  // 0 while nothing may be marked.
+  uint64_t mark_limit_bytes;
   uint64_t marked_objects;   // [atomic] by finished markers of this cycle
   uint64_t mark_cpu_ns;      // [atomic] this cycle
   tri_sweep_state sweep;

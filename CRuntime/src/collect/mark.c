@@ -113,8 +113,12 @@ typedef struct tri_mark_view {
 
 static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
   const tri_spans *spans = &collect->spans;
-  tri_mark_view view = {spans->space.start,      collect->mark_limit_bytes, spans->space.bits.marked,
-                        spans->space.layout_map, spans->scan_masks,         spans->tag_mask,
+  tri_mark_view view = {spans->space.start,
+                        tri_load_acquire(&collect->mark_limit_bytes),
+                        spans->space.bits.marked,
+                        spans->space.layout_map,
+                        spans->scan_masks,
+                        spans->tag_mask,
                         spans->tag_value};
   return view;
 }

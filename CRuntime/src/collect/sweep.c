@@ -15,7 +15,7 @@ void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class) 
 void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
   tri_span_class_refresh_locked(collect, class);
   TRI_ASSERT(!span->listed);
-  span->listed = 1;
+  tri_store_relaxed(&span->listed, (uint8_t)1);
   span->next = class->partial;
   class->partial = tri_span_index(&collect->spans, span);
 }
@@ -42,19 +42,25 @@ void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t wait
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
   uint64_t pages = collect->spans.space.committed_bytes >> TRI_PAGE_LOG2;
-  sweep->limit = (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
-  sweep->units = (sweep->limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
-  sweep->finished_units = 0;
-  sweep->live_bytes = sweep->live_objects = sweep->cpu_ns = 0;
+  // Atomic: a thread that was late for the last sweep may still look at these, and then fails to claim.
+  uint32_t limit = (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
+  uint32_t units = (limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
+  tri_store_relaxed(&sweep->limit, limit);
+  tri_store_relaxed(&sweep->units, units);
+  tri_store_relaxed(&sweep->finished_units, 0u);
+  tri_store_relaxed(&sweep->live_bytes, (uint64_t)0);
+  tri_store_relaxed(&sweep->live_objects, (uint64_t)0);
+  tri_store_relaxed(&sweep->cpu_ns, (uint64_t)0);
   sweep->waiting_bytes = waiting_bytes;
   sweep->allocated_bytes = allocated_bytes;
   sweep->waiting_objects = waiting_objects;
   sweep->started_ns = tri_clock_ns();
-  sweep->generation = collect->spans.sweep_generation + 1;
-  tri_store_release(&collect->spans.sweep_generation, sweep->generation);
+  uint32_t generation = collect->spans.sweep_generation + 1;
+  tri_store_relaxed(&sweep->generation, generation);
+  tri_store_release(&collect->spans.sweep_generation, generation);
   tri_store_release(&sweep->running, 1u);
-  tri_store_release(&sweep->cursor, (uint64_t)sweep->generation << 32);
-  if (sweep->units == 0) tri_sweep_end(collect);
+  tri_store_release(&sweep->cursor, (uint64_t)generation << 32);
+  if (units == 0) tri_sweep_end(collect);
 }
 
 // Runs the destroy callback on every slot that was allocated, is not marked and was not freed explicitly.
@@ -120,7 +126,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span) {
   tri_lock_acquire(&class->lock);
   span->fresh = 0;
   span->next_group = 0;
-  span->listed = 0;
+  tri_store_relaxed(&span->listed, (uint8_t)0);
   if (live < span->slots) tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);
 }
@@ -148,16 +154,18 @@ bool tri_sweep_unit(tri_collect *collect) {
   tri_step(TRI_STEP_SWEEP_UNIT);
   uint64_t began = tri_clock_ns();
   uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
-  if (end > sweep->limit) end = sweep->limit;
+  uint32_t limit = tri_load_relaxed(&sweep->limit), generation = tri_load_relaxed(&sweep->generation);
+  if (end > limit) end = limit;
   for (uint32_t index = first; index < end; index++) {
     tri_span *span = tri_span_by_index(&collect->spans, index);
     // Pairs with the release in tri_span_make_*: a span seen here has its generation written.
     if (tri_load_acquire(&span->state) == TRI_SPAN_FREE) continue;
-    if (tri_load_relaxed(&span->sweep_generation) == sweep->generation) continue; // born after the stop
+    if (tri_load_relaxed(&span->sweep_generation) == generation) continue; // born after the stop
     tri_sweep_span(collect, span);
   }
   tri_add_relaxed(&sweep->cpu_ns, tri_clock_ns() - began);
-  if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == sweep->units) tri_sweep_end(collect);
+  uint32_t units = tri_load_relaxed(&sweep->units);
+  if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == units) tri_sweep_end(collect);
   return true;
 }
 

@@ -27,8 +27,8 @@ void tri_cycle_begin(tri_heap *heap, tri_mode mode) {
   tri_store_relaxed(&heap->cycle_running, 1u);
   tri_store_relaxed(&heap->world.cycle_wanted, 0u);
   heap->cycle = (tri_cycle_record){.mode = mode, .start_ns = tri_clock_ns(), .inline_mutator = own != NULL};
-  heap->world.collect.marked_objects = 0;
-  heap->world.collect.mark_cpu_ns = 0;
+  tri_store_relaxed(&heap->world.collect.marked_objects, (uint64_t)0);
+  tri_store_relaxed(&heap->world.collect.mark_cpu_ns, (uint64_t)0);
 }
 
 void tri_cycle_end(tri_heap *heap) {
@@ -86,8 +86,11 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     mutator->fast.barrier = TRI_BARRIER_OFF;
+  tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   if (heap->world.stopper) tri_mutator_show_windows(heap->world.stopper);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
+  tri_store_relaxed(&heap->last_marked_objects, heap->cycle.marked_objects);
+  tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
 }
 
 void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
@@ -296,8 +299,9 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   heap->cycle.sweep_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) tri_mutator_account(mutator);
   int64_t since = __atomic_exchange_n(&collect->allocated_since_bytes, 0, __ATOMIC_RELAXED);
-  if (heap->cycle.mode == TRI_MODE_BACKGROUND && since > heap->cycle.allocated_before_marking_bytes)
-    heap->cycle.allocated_while_marking_bytes = (uint64_t)(since - heap->cycle.allocated_before_marking_bytes);
+  int64_t before = heap->cycle.allocated_before_marking_bytes;
+  bool concurrent = heap->cycle.mode == TRI_MODE_BACKGROUND && since > before;
+  tri_store_relaxed(&heap->last_allocated_while_marking_bytes, concurrent ? (uint64_t)(since - before) : 0);
   tri_sweep_begin(collect, waiting.bytes, waiting.objects, since > 0 ? (uint64_t)since : 0);
 }
 
@@ -342,9 +346,9 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   out->live_bytes = tri_load_relaxed(&collect->live_bytes);
   out->live_objects = tri_load_relaxed(&collect->live_objects);
   out->touched_bytes = tri_load_relaxed(&collect->spans.space.touched_pages) << TRI_PAGE_LOG2;
-  out->allocated_while_marking_bytes = heap->cycle.allocated_while_marking_bytes;
-  out->mark_cpu_ns = tri_load_relaxed(&collect->mark_cpu_ns);
-  out->marked_objects = heap->cycle.marked_objects;
+  out->allocated_while_marking_bytes = tri_load_relaxed(&heap->last_allocated_while_marking_bytes);
+  out->mark_cpu_ns = tri_load_relaxed(&heap->last_mark_cpu_ns);
+  out->marked_objects = tri_load_relaxed(&heap->last_marked_objects);
   out->cache_bytes = heap->cache_bytes;
   out->mutators = tri_load_relaxed(&heap->world.mutator_count);
 }

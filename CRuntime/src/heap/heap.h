@@ -17,7 +17,6 @@ typedef struct tri_cycle_record {
   uint64_t pause_ns_longest, pause_ns_sum;
   uint64_t marked_objects;
   int64_t allocated_before_marking_bytes;
-  uint64_t allocated_while_marking_bytes;
 } tri_cycle_record;
 
 typedef struct tri_helpers {
@@ -59,6 +58,8 @@ struct tri_heap {
   uint64_t marked_objects_at_last_cycle, mark_ns_at_last_cycle, termination_ns_at_last_cycle, start_ns_at_last_cycle,
       pause_ns_at_last_cycle;
   uint64_t goal_bytes; // [atomic]
+  // What the pacer reads when the sweep of a cycle ends, on any thread. [atomic]
+  uint64_t last_allocated_while_marking_bytes, last_mark_cpu_ns, last_marked_objects;
   struct tri_hook *hooks; // [hooks_lock]
   size_t hook_count, hook_capacity;
   tri_lock hooks_lock;

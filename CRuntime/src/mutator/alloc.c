@@ -20,7 +20,8 @@ static void tri_allocation_check_phase(const tri_mutator_full *mutator) {
 static void tri_assist(tri_mutator_full *mutator, uint64_t bytes) {
   tri_world *world = mutator->world;
   uint32_t rate = tri_load_relaxed(&world->assist_objects_per_mib);
-  if (rate == 0 || tri_load_relaxed(&world->collect.phase) != TRI_PHASE_MARK) return;
+  // Before the snapshot of S12 nothing may be marked: a marker takes what lies beyond it for black.
+  if (rate == 0 || tri_load_acquire(&world->collect.mark_limit_bytes) == 0) return;
   mutator->assist_credit -= (int64_t)((bytes * rate) >> 20);
   // Debts are paid in portions: a portion of a few hundred objects takes tens of microseconds.
   if (mutator->assist_credit > -256) return;
@@ -134,7 +135,7 @@ typedef struct tri_refill {
 static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   tri_orphan *orphan = refill->class->orphans;
   if (!orphan) return false;
-  refill->class->orphans = orphan->next;
+  tri_store_relaxed(&refill->class->orphans, orphan->next);
   uint32_t loaded_next = refill->window->loaded_next;
   *refill->window = orphan->window;
   refill->window->loaded_next = loaded_next;
@@ -174,7 +175,7 @@ static bool tri_refill_from_list_locked(tri_refill *refill) {
       continue;
     }
     class->partial = span->next;
-    span->listed = 0;
+    tri_store_relaxed(&span->listed, (uint8_t)0);
   }
   return false;
 }

@@ -13,34 +13,30 @@ _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void
   tri_fatal("free of %p: %s", object, why);
 }
 
-static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
+// The owner may be popping slots meanwhile, which only clears other bits: the race is meant, and kept from the
+// thread sanitizer.
+TRI_NO_TSAN static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
   uintptr_t base = place->start - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
   uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
-  return window->base == base && (tri_load_relaxed(&window->free_slots) & bit);
+  return *(volatile const uintptr_t *)&window->base == base && (*(volatile const uint64_t *)&window->free_slots & bit);
 }
 
-// Whether a slot waits in a window that a detached mutator left.
-static bool tri_slot_waits_in_orphan(tri_span_class *class, const tri_object_place *place) {
-  if (!tri_load_relaxed(&class->orphans)) return false;
+// Whether a slot waits in a window, of another mutator or left by one that is gone: then it was freed already. Under
+// the class's lock no window of the class is refilled, so base and mask belong together.
+static bool tri_slot_waits(const tri_mutator_full *own, const tri_object_place *place) {
+  tri_world *world = own->world;
+  tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, place->span->class_id);
+  if (tri_load_relaxed(&world->mutator_count) == 1 && !tri_load_relaxed(&class->orphans)) return false;
   bool waits = false;
+  tri_lock_acquire(&world->lock);
   tri_lock_acquire(&class->lock);
   for (const tri_orphan *orphan = class->orphans; orphan && !waits; orphan = orphan->next)
     waits = tri_window_holds(&orphan->window, place);
-  tri_lock_release(&class->lock);
-  return waits;
-}
-
-// Whether a slot waits in the window of another mutator: then it was freed already.
-static bool tri_slot_waits(tri_mutator_full *own, const tri_object_place *place) {
-  tri_world *world = own->world;
-  if (tri_slot_waits_in_orphan(tri_spans_class_by_id(&world->collect.spans, place->span->class_id), place)) return true;
-  if (tri_load_relaxed(&world->mutator_count) == 1) return false;
-  bool waits = false;
-  tri_lock_acquire(&world->lock);
   for (tri_mutator_full *mutator = world->mutators; mutator && !waits; mutator = mutator->next) {
     const struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
     waits = tri_window_holds(&window[0], place) || tri_window_holds(&window[1], place);
   }
+  tri_lock_release(&class->lock);
   tri_lock_release(&world->lock);
   return waits;
 }

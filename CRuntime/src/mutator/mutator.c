@@ -128,7 +128,7 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     orphan->zeroed = (index & TRI_WINDOW_ZEROED) != 0;
     tri_lock_acquire(&class->lock);
     orphan->next = class->orphans;
-    class->orphans = orphan;
+    tri_store_relaxed(&class->orphans, orphan);
     tri_lock_release(&class->lock);
     window->free_slots = 0;
   }

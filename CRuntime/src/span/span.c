@@ -163,7 +163,7 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   span->live_slots = 0;
   tri_store_relaxed(&span->freed_slots, 0u);
   tri_store_relaxed(&span->has_freed, 0u);
-  span->listed = 0;
+  tri_store_relaxed(&span->listed, (uint8_t)0);
   span->fresh = run.fresh;
   tri_store_relaxed(&span->sweep_generation, tri_load_relaxed(&spans->sweep_generation));
   return span;

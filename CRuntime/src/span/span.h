@@ -39,7 +39,7 @@ typedef struct tri_span {
   uint32_t freed_slots;      // [atomic] frees since the groups were last walked: worth walking them again
   uint32_t sweep_generation; // [atomic] swept or born in this generation when equal to the heap's
   uint8_t state;             // [atomic] tri_span_state
-  uint8_t listed;            // [lock:class]
+  uint8_t listed;            // [lock:class; atomic read]
   uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
   uint8_t has_destroy;       // [const] its layout has a destroy callback
   uint32_t has_freed;        // [atomic] 0: no F bit of this span is set
