@@ -28,6 +28,13 @@ struct tri_window {
 };
 
 enum {
+  /// The value a store overwrites is shaded.
+  TRI_SHADES_OLD = 1,
+  /// The value it stores is: while this thread's stack is not yet scanned, and always under Dijkstra's barrier.
+  TRI_SHADES_NEW = 2,
+};
+
+enum {
   /// Where the windows start inside a mutator's own mapping.
   TRI_MUTATOR_WINDOWS_OFFSET = 8192,
   /// Windows come in pairs: the even one holds slots with old contents, the odd one slots that were zeroed
@@ -39,7 +46,8 @@ enum {
 
 /// The part of a mutator that compiled-in fast paths touch. Frozen: it is ABI.
 struct tri_mutator {
-  /// Not 0 while the write barrier is on for this thread. [owner; the collector while it is stopped]
+  /// What a store of this thread shades: TRI_SHADES_... bits, 0 while the write barrier is off.
+  /// [owner; the collector while it is stopped]
   uint32_t barrier;
   /// Not 0 when the collector wants this thread to come by. [atomic]
   uint32_t request;
@@ -172,10 +180,10 @@ TRI_ALWAYS_INLINE void tri_store(tri_mutator *mutator, void *object, void *slot,
 }
 
 /// The first store into a slot of an object just allocated, before the next safepoint: there is no old
-/// value to preserve.
+/// value to preserve, so most of the time this is a plain store while marking too.
 TRI_ALWAYS_INLINE void tri_init(tri_mutator *mutator, void *object, void *slot, void *TRI_NULLABLE value) {
   (void)object;
-  if (TRI_UNLIKELY(mutator->barrier))
+  if (TRI_UNLIKELY(mutator->barrier & TRI_SHADES_NEW))
     tri_init_slow(mutator, (void *TRI_NULLABLE *)slot, value);
   else
     __atomic_store_n((void *TRI_NULLABLE *)slot, value, __ATOMIC_RELEASE);

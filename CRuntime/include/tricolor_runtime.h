@@ -98,6 +98,9 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
 /// When the next cycle starts, how allocating threads help, and whether a lone mutator runs it itself.
 typedef struct tri_pacing {
   int64_t trigger_bytes;
+  /// Allocation at which the cycle should long be over: an allocating thread then begins it itself if nobody has, and
+  /// otherwise lets the collector have the processor.
+  int64_t urgent_bytes;
   uint64_t goal_bytes;
   uint32_t assist_objects_per_mib;
   bool inline_cycles;

@@ -65,9 +65,7 @@ tri_phase tri_cycle_phase(tri_heap *heap) { return tri_load_relaxed(&heap->world
 
 static void tri_cycle_choose_barrier(tri_heap *heap) {
   tri_world *world = &heap->world;
-  bool dijkstra = world->policy == TRI_BARRIER_DIJKSTRA || tri_roots_any_plain(&world->roots);
-  world->barrier_when_marking = dijkstra ? TRI_BARRIER_SHADES_NEW : TRI_BARRIER_SHADES_OLD;
-  world->rescan = dijkstra;
+  world->dijkstra = world->policy == TRI_BARRIER_DIJKSTRA || tri_roots_any_plain(&world->roots);
 }
 
 // World stopped: what a handshake would have each mutator do for itself.
@@ -76,7 +74,7 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   heap->world.collect.mark_limit_bytes = heap->world.collect.spans.space.committed_bytes;
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
-    mutator->fast.barrier = (uint32_t)heap->world.barrier_when_marking;
+    tri_mutator_set_barrier(mutator, true, mutator->stack_grey);
     tri_mutator_mark_windows(mutator);
   }
   tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
@@ -85,7 +83,7 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
 static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    mutator->fast.barrier = TRI_BARRIER_OFF;
+    tri_mutator_set_barrier(mutator, false, false);
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   if (heap->world.stopper) tri_mutator_show_windows(heap->world.stopper);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
@@ -133,8 +131,7 @@ _Noreturn void tri_cycle_fail(tri_heap *heap, const char *sentence) {
 
 static void tri_handshake_enable_barrier(tri_mutator_full *mutator, void *context) {
   (void)context;
-  mutator->stack_grey = true;
-  mutator->fast.barrier = (uint32_t)mutator->world->barrier_when_marking;
+  tri_mutator_set_barrier(mutator, true, true);
   tri_mutator_mark_windows(mutator);
 }
 
@@ -205,10 +202,10 @@ void tri_cycle_start_world(tri_heap *heap) {
 static void tri_cycle_flush_all(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     tri_barrier_flush(&mutator->barrier, &heap->world.collect);
-    if (mutator->stack_grey || heap->world.rescan) tri_mutator_shade(mutator);
+    if (mutator->stack_grey || heap->world.dijkstra) tri_mutator_shade(mutator);
   }
   // Barriered roots need no second look under the hybrid barrier; Dijkstra's scans them all again.
-  if (heap->world.rescan) tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+  if (heap->world.dijkstra) tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
 }
 
 bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {

@@ -8,14 +8,30 @@
 
 // ---- What allocation asks of the floor above ----
 
-static bool tri_heap_cycle_is_coming(tri_heap *heap) {
-  return tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted);
+static bool tri_heap_is_urgent(const tri_heap *heap) {
+  return tri_load_relaxed(&heap->world.collect.allocated_since_bytes) >= tri_load_relaxed(&heap->world.urgent_bytes);
 }
+
+// The collector thread has not been given a processor for long: this thread takes its request over, or, if the cycle
+// is under way, lets it run.
+static void tri_heap_help_late_collector(tri_heap *heap, tri_mutator_full *mutator) {
+  if (tri_load_relaxed(&heap->cycle_running)) {
+    tri_blocking_begin(&mutator->fast);
+    tri_thread_yield();
+    tri_blocking_end(&mutator->fast);
+  } else if (tri_heap_take_request(heap)) {
+    heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND);
+  }
+}
+
+bool tri_heap_take_request(tri_heap *heap) { return __atomic_exchange_n(&heap->world.cycle_wanted, 0, __ATOMIC_SEQ_CST); }
 
 static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
-  (void)mutator;
-  if (tri_heap_cycle_is_coming(heap)) return;
+  if (tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted)) {
+    if (tri_heap_is_urgent(heap)) tri_heap_help_late_collector(heap, mutator);
+    return;
+  }
   if (world->policy == TRI_BARRIER_STOP_THE_WORLD) {
     heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE);
     return;
@@ -117,6 +133,7 @@ const tri_options *tri_heap_options(tri_heap *heap) { return &heap->options; }
 
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->world.trigger_bytes, pacing->trigger_bytes);
+  tri_store_relaxed(&heap->world.urgent_bytes, pacing->urgent_bytes);
   tri_store_relaxed(&heap->world.inline_cycles, pacing->inline_cycles ? 1u : 0u);
   tri_store_relaxed(&heap->world.assist_objects_per_mib, pacing->assist_objects_per_mib);
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);

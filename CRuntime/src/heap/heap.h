@@ -71,6 +71,8 @@ bool tri_helpers_init(tri_heap *heap);
 void tri_helpers_destroy(tri_heap *heap);
 void tri_collector_thread_init(tri_heap *heap);
 void tri_collector_thread_destroy(tri_heap *heap);
+/// Whether a background cycle is still to be begun; the caller then begins it.
+bool tri_heap_take_request(tri_heap *heap);
 /// Wakes the collector thread, starting it if need be; false when no thread can be had.
 bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
 

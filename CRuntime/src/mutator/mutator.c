@@ -18,6 +18,13 @@ void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
   TRI_CHECK(!mutator->blocking, "%s inside a blocking region", what);
 }
 
+void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey) {
+  bool dijkstra = mutator->world->dijkstra;
+  uint32_t hybrid = TRI_SHADES_OLD | (stack_grey ? TRI_SHADES_NEW : 0);
+  mutator->stack_grey = stack_grey;
+  mutator->fast.barrier = !marking ? 0 : dijkstra ? TRI_SHADES_NEW : hybrid;
+}
+
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   tri_mutator_full *mutator = tri_vm_map((size_t)TRI_MUTATOR_MAPPING_BYTES);
   if (!mutator) return NULL;

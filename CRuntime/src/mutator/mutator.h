@@ -25,13 +25,6 @@ enum {
   TRI_WINDOW_LIST_END = -1, // as loaded_next; 0 there means "never loaded"
 };
 
-/// tri_mutator.barrier: what a store does. Derived from the phase and the heap's policy (S5).
-typedef enum tri_barrier_state {
-  TRI_BARRIER_OFF = 0,
-  TRI_BARRIER_SHADES_OLD = 1, // hybrid
-  TRI_BARRIER_SHADES_NEW = 2, // Dijkstra
-} tri_barrier_state;
-
 /// Bits of tri_mutator.request.
 enum {
   TRI_REQUEST_STOP = 1,
@@ -98,6 +91,10 @@ static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) { return (t
 
 /// Traps with a sentence unless the calling thread owns the mutator.
 void tri_assert_owner(const tri_mutator_full *mutator, const char *what);
+
+/// Derives the mutator's barrier from the phase, this cycle's policy and the colour of its stack: the one place that
+/// does (S5). The owner, or the collector while it is stopped.
+void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey);
 
 /// Maps and initialises a mutator for the calling thread; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);

@@ -78,7 +78,7 @@ void tri_mutator_shade(tri_mutator_full *mutator) {
   tri_shading shading = {collect, NULL};
   tri_mutator_scan(mutator, tri_shading_word, &shading);
   if (shading.chunk) tri_grey_share(&collect->grey, shading.chunk);
-  mutator->stack_grey = false;
+  tri_mutator_set_barrier(mutator, true, false);
 }
 
 void tri_mutator_each_root(tri_mutator_full *mutator, tri_each_word *each, void *context) {

@@ -5,9 +5,8 @@
 
 static void tri_store_record(tri_mutator_full *mutator, uintptr_t old, uintptr_t new) {
   tri_collect *collect = &mutator->world->collect;
-  bool dijkstra = mutator->fast.barrier == TRI_BARRIER_SHADES_NEW;
-  if (!dijkstra) tri_barrier_record(&mutator->barrier, collect, old);
-  if (dijkstra || mutator->stack_grey) tri_barrier_record(&mutator->barrier, collect, new);
+  if (mutator->fast.barrier & TRI_SHADES_OLD) tri_barrier_record(&mutator->barrier, collect, old);
+  if (mutator->fast.barrier & TRI_SHADES_NEW) tri_barrier_record(&mutator->barrier, collect, new);
 }
 
 static void tri_store_check(const tri_mutator_full *mutator, const void *value) {

@@ -334,8 +334,7 @@ static void tri_thread_exit_key_make(void) {
 
 static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) {
   bool marking = tri_phase_barrier_is_on(world->collect.phase);
-  mutator->fast.barrier = marking ? (uint32_t)world->barrier_when_marking : TRI_BARRIER_OFF;
-  mutator->stack_grey = marking;
+  tri_mutator_set_barrier(mutator, marking, marking);
   mutator->next = world->mutators;
   if (mutator->next) mutator->next->previous = mutator;
   world->mutators = mutator;

@@ -30,13 +30,15 @@ typedef struct tri_world {
   uintptr_t stopper_token;    // [stw]
   uint64_t stop_requested_ns; // [stw]
   tri_barrier_policy policy;  // [const]
-  tri_barrier_state barrier_when_marking; // [stw] of this cycle: the policy, or Dijkstra while plain roots exist
-  bool rescan;                // [stw] this cycle's final stop scans stacks and roots again
+  // [stw] Of this cycle: stores shade the new value only, and the final stop scans stacks and roots again. By policy,
+  // or while plain roots exist.
+  bool dijkstra;
   uint64_t limit_bytes;       // [const]
   uint32_t stress_interval;   // [const]
 
   // Set by the pacer after each cycle. [atomic]
   int64_t trigger_bytes;      // allocation since the last cycle that starts the next; INT64_MAX: never
+  int64_t urgent_bytes;       // allocation at which a cycle that has not begun is begun by whoever allocates
   uint32_t inline_cycles;     // the triggering thread runs the cycle itself when it is the only mutator
   uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
   uint32_t cycle_wanted;      // [atomic] a background cycle was asked for and has not begun

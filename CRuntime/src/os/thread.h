@@ -20,6 +20,8 @@ static inline uintptr_t tri_thread_token(void) { return (uintptr_t)&tri_thread_t
 uint64_t tri_clock_ns(void);
 /// CPU time of the calling thread.
 uint64_t tri_thread_cpu_ns(void);
+/// Lets another thread have the processor.
+void tri_thread_yield(void);
 /// Bytes of a core's level 2 cache; 0 if unknown.
 uint64_t tri_cache_bytes(void);
 /// CPUs this process may run on, at least 1.

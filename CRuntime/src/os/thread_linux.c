@@ -33,6 +33,8 @@ static uint64_t tri_clock_read(clockid_t clock) {
 uint64_t tri_clock_ns(void) { return tri_clock_read(CLOCK_MONOTONIC); }
 uint64_t tri_thread_cpu_ns(void) { return tri_clock_read(CLOCK_THREAD_CPUTIME_ID); }
 
+void tri_thread_yield(void) { sched_yield(); }
+
 uint64_t tri_cache_bytes(void) {
   long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
   return bytes > 0 ? (uint64_t)bytes : 0;

@@ -64,6 +64,7 @@ public struct Pacer: Sendable {
     pacing.goal_bytes = goal
     pacing.inline_cycles = inline
     pacing.trigger_bytes = growthPercent == UInt32.max ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
+    pacing.urgent_bytes = Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20))
     pacing.assist_objects_per_mib = assistRate(objects: input.live_objects, reserve: reserve)
     return pacing
   }
@@ -97,7 +98,7 @@ public struct Pacer: Sendable {
   /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.
   private func reserveBytes(runway: UInt64) -> UInt64 {
     let expected = allocatedWhileMarkingBytes + allocatedWhileMarkingBytes / 4
-    return min(max(expected, runway / 16), runway / 2)
+    return min(max(expected, runway / 16), runway / 8)
   }
 
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
