@@ -70,7 +70,9 @@ void *TRI_NULLABLE tri_swap_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_N
 void tri_safepoint_slow(tri_mutator *mutator) TRI_COLD;
 
 /// The mutator this thread attached last, of whatever heap; NULL when it is attached to none.
-TRI_ALWAYS_INLINE tri_mutator *TRI_NULLABLE tri_thread_mutator(void) { return tri_thread_mutator_current; }
+TRI_ALWAYS_INLINE tri_mutator *TRI_NULLABLE tri_thread_mutator(void) {
+  return tri_thread_mutator_current;
+}
 
 /// The size class of a size from 1 to TRI_SMALL_BYTES_MAX. Folds to a constant for a constant size.
 TRI_ALWAYS_INLINE uint32_t tri_size_class(size_t bytes) {

@@ -18,7 +18,8 @@ typedef struct tri_front {
 } tri_front;
 
 /// Makes the C half. The front must stay valid until tri_heap_close().
-tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri_heap *TRI_NULLABLE *TRI_NONNULL out_heap);
+tri_status tri_heap_open(const tri_options *options, const tri_front *front,
+                         tri_heap *TRI_NULLABLE *TRI_NONNULL out_heap);
 /// Errors: TRI_MUTATORS_ATTACHED.
 tri_status tri_heap_close(tri_heap *heap);
 void *TRI_NULLABLE tri_heap_front_context(tri_heap *heap);
@@ -85,13 +86,13 @@ void tri_cycle_print_trace(tri_heap *heap);
 
 /// What the pacer computes from.
 typedef struct tri_pacing_input {
-  uint64_t live_bytes, live_objects;  ///< found by the last sweep
-  uint64_t touched_bytes;             ///< heap memory written and not given back
+  uint64_t live_bytes, live_objects;      ///< found by the last sweep
+  uint64_t touched_bytes;                 ///< heap memory written and not given back
   uint64_t allocated_while_marking_bytes; ///< in the last cycle
-  uint64_t mark_cpu_ns;               ///< of the last cycle, all workers
-  uint64_t marked_objects;            ///< of the last cycle
-  uint64_t cache_bytes;               ///< level 2 cache of one core; 0 if unknown
-  uint32_t mutators;                  ///< attached now
+  uint64_t mark_cpu_ns;                   ///< of the last cycle, all workers
+  uint64_t marked_objects;                ///< of the last cycle
+  uint64_t cache_bytes;                   ///< level 2 cache of one core; 0 if unknown
+  uint32_t mutators;                      ///< attached now
 } tri_pacing_input;
 void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
 

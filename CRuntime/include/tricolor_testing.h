@@ -54,10 +54,10 @@ void tri_testing_verify(tri_heap *heap);
 /// Breaks one invariant each, for tests that show its assertion fires.
 typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_LEFTOVER_GREY TRI_SWIFT(leftoverGrey),   ///< a grey chunk nobody will scan
-  TRI_BREAK_BARRIER_BUFFER TRI_SWIFT(barrierBuffer),  ///< a barrier word recorded in phase off
-  TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),    ///< a mark bit where nothing is allocated
-  TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),        ///< a page that leads to the wrong span
-  TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),      ///< a span that counts too many live slots
+  TRI_BREAK_BARRIER_BUFFER TRI_SWIFT(barrierBuffer), ///< a barrier word recorded in phase off
+  TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),     ///< a mark bit where nothing is allocated
+  TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span
+  TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),         ///< a span that counts too many live slots
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The size-class table.

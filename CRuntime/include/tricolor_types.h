@@ -64,19 +64,20 @@ typedef struct tri_pool tri_pool;
 /// What a call that can fail for an honest reason answers.
 typedef enum TRI_CLOSED_ENUM tri_status {
   TRI_OK TRI_SWIFT(ok) = 0,
-  TRI_OUT_OF_MEMORY TRI_SWIFT(outOfMemory),       ///< the system refused memory; nothing was changed
-  TRI_LIMIT_REACHED TRI_SWIFT(limitReached),       ///< the heap's own limit, or its reservation, is full
-  TRI_TOO_LARGE TRI_SWIFT(tooLarge),           ///< the size, count or their product exceeds TRI_OBJECT_BYTES_MAX
-  TRI_BAD_ALIGNMENT TRI_SWIFT(badAlignment),       ///< not a power of two, or above TRI_ALIGNMENT_MAX
-  TRI_BAD_LAYOUT TRI_SWIFT(badLayout),          ///< the description contradicts itself (a mask beyond its size, ...)
-  TRI_BAD_OPTIONS TRI_SWIFT(badOptions),         ///< an option or the environment holds something that is not understood
-  TRI_TOO_MANY_LAYOUTS TRI_SWIFT(tooManyLayouts),    ///< more than TRI_SPAN_CLASS_MAX (layout, size class) pairs in one heap
-  TRI_ALREADY_ATTACHED TRI_SWIFT(alreadyAttached),    ///< this thread is attached to this heap
-  TRI_NOT_ATTACHED TRI_SWIFT(notAttached),        ///< this thread is not attached to this heap
-  TRI_SCOPE_OPEN TRI_SWIFT(scopeOpen),          ///< detaching while a handle scope or a blocking region is open
-  TRI_MUTATORS_ATTACHED TRI_SWIFT(mutatorsAttached),   ///< destroying a heap that still has mutators
-  TRI_NOT_FOUND TRI_SWIFT(notFound),           ///< removing what was never added
-  TRI_THREAD_REFUSED TRI_SWIFT(threadRefused),      ///< the system refused a thread
+  TRI_OUT_OF_MEMORY TRI_SWIFT(outOfMemory),  ///< the system refused memory; nothing was changed
+  TRI_LIMIT_REACHED TRI_SWIFT(limitReached), ///< the heap's own limit, or its reservation, is full
+  TRI_TOO_LARGE TRI_SWIFT(tooLarge),         ///< the size, count or their product exceeds TRI_OBJECT_BYTES_MAX
+  TRI_BAD_ALIGNMENT TRI_SWIFT(badAlignment), ///< not a power of two, or above TRI_ALIGNMENT_MAX
+  TRI_BAD_LAYOUT TRI_SWIFT(badLayout),       ///< the description contradicts itself (a mask beyond its size, ...)
+  TRI_BAD_OPTIONS TRI_SWIFT(badOptions),     ///< an option or the environment holds something that is not understood
+  TRI_TOO_MANY_LAYOUTS TRI_SWIFT(
+      tooManyLayouts), ///< more than TRI_SPAN_CLASS_MAX (layout, size class) pairs in one heap
+  TRI_ALREADY_ATTACHED TRI_SWIFT(alreadyAttached),   ///< this thread is attached to this heap
+  TRI_NOT_ATTACHED TRI_SWIFT(notAttached),           ///< this thread is not attached to this heap
+  TRI_SCOPE_OPEN TRI_SWIFT(scopeOpen),               ///< detaching while a handle scope or a blocking region is open
+  TRI_MUTATORS_ATTACHED TRI_SWIFT(mutatorsAttached), ///< destroying a heap that still has mutators
+  TRI_NOT_FOUND TRI_SWIFT(notFound),                 ///< removing what was never added
+  TRI_THREAD_REFUSED TRI_SWIFT(threadRefused),       ///< the system refused a thread
 } tri_status;
 
 /// A sentence for a status, in English, without a full stop.
@@ -84,15 +85,16 @@ const char *tri_status_text(tri_status status);
 
 /// How a cycle runs (S1).
 typedef enum TRI_CLOSED_ENUM tri_mode {
-  TRI_MODE_BACKGROUND TRI_SWIFT(background) = 0,  ///< mark beside the mutators, stop only to confirm that marking is complete
-  TRI_MODE_FORCE TRI_SWIFT(force) = 1,       ///< stop the world for the whole mark, sweep lazily afterwards
+  TRI_MODE_BACKGROUND TRI_SWIFT(background) =
+      0,                               ///< mark beside the mutators, stop only to confirm that marking is complete
+  TRI_MODE_FORCE TRI_SWIFT(force) = 1, ///< stop the world for the whole mark, sweep lazily afterwards
   TRI_MODE_FORCE_BLOCK TRI_SWIFT(forceBlock) = 2, ///< the same, and sweep everything before returning
 } tri_mode;
 
 /// Where the collector is (S6). The write barrier is on in every phase but TRI_PHASE_OFF.
 typedef enum TRI_CLOSED_ENUM tri_phase {
-  TRI_PHASE_OFF TRI_SWIFT(off) = 0,              ///< not marking; sweeping may be under way
-  TRI_PHASE_MARK TRI_SWIFT(mark) = 1,             ///< marking beside the mutators
+  TRI_PHASE_OFF TRI_SWIFT(off) = 0,                          ///< not marking; sweeping may be under way
+  TRI_PHASE_MARK TRI_SWIFT(mark) = 1,                        ///< marking beside the mutators
   TRI_PHASE_MARK_TERMINATION TRI_SWIFT(markTermination) = 2, ///< the world is stopped and marking is being completed
 } tri_phase;
 
@@ -172,8 +174,7 @@ tri_status tri_options_set(tri_options *options, const char *name, const char *v
 typedef struct tri_visitor tri_visitor;
 /// Runs on collector threads beside mutators. It must accept an all-zero object and fields that change
 /// while it looks, read nothing that is freed outside the heap, and neither allocate, store nor lock.
-typedef void tri_trace_function(const void *object, size_t bytes, tri_visitor *visitor,
-                                void *TRI_NULLABLE context);
+typedef void tri_trace_function(const void *object, size_t bytes, tri_visitor *visitor, void *TRI_NULLABLE context);
 /// Runs exactly once per dead object, outside pauses, before its slot is reused, and for every live
 /// object when the heap ends. It must accept an all-zero object, must not look at other objects of the
 /// heap, allocate from it or store into it.
@@ -181,11 +182,11 @@ typedef void tri_destroy_function(void *object, size_t bytes, void *TRI_NULLABLE
 
 /// What kind of references an object holds.
 typedef enum TRI_CLOSED_ENUM tri_layout_form {
-  TRI_LAYOUT_LEAF TRI_SWIFT(leaf) = 0,         ///< none
-  TRI_LAYOUT_MASK TRI_SWIFT(mask) = 1,         ///< words named by a prefix mask, then a repeated mask (see the description)
-  TRI_LAYOUT_REFERENCES TRI_SWIFT(references) = 2,   ///< every word is a reference
+  TRI_LAYOUT_LEAF TRI_SWIFT(leaf) = 0, ///< none
+  TRI_LAYOUT_MASK TRI_SWIFT(mask) = 1, ///< words named by a prefix mask, then a repeated mask (see the description)
+  TRI_LAYOUT_REFERENCES TRI_SWIFT(references) = 2,     ///< every word is a reference
   TRI_LAYOUT_CONSERVATIVE TRI_SWIFT(conservative) = 3, ///< any word may be one, at any offset into its object
-  TRI_LAYOUT_CUSTOM TRI_SWIFT(custom) = 4,       ///< a function knows
+  TRI_LAYOUT_CUSTOM TRI_SWIFT(custom) = 4,             ///< a function knows
 } tri_layout_form;
 
 /// Describes a layout. Zero-initialise, then set what the form needs.
@@ -212,11 +213,11 @@ typedef struct tri_type {
 
 /// What a heap did and holds; tri_heap_statistics() fills one.
 typedef struct tri_statistics {
-  uint64_t cycles;                 ///< completed cycles, every mode
-  uint64_t cycles_forced;          ///< of those, force and forceBlock
-  uint64_t live_bytes;             ///< held by objects that the last finished sweep found alive
+  uint64_t cycles;        ///< completed cycles, every mode
+  uint64_t cycles_forced; ///< of those, force and forceBlock
+  uint64_t live_bytes;    ///< held by objects that the last finished sweep found alive
   uint64_t live_objects;
-  uint64_t allocated_bytes;        ///< handed to mutators' windows and as large objects, ever
+  uint64_t allocated_bytes; ///< handed to mutators' windows and as large objects, ever
   uint64_t allocated_since_cycle_bytes;
   uint64_t freed_bytes;            ///< reclaimed by sweeps, ever
   uint64_t explicitly_freed_bytes; ///< given back by tri_free(), ever
@@ -232,13 +233,13 @@ typedef struct tri_statistics {
   uint64_t pause_ns_at_last_cycle; ///< longest single stop of the cycle
   uint64_t pause_ns_max;
   uint64_t pause_ns_total;
-  uint64_t mark_ns_total;          ///< worker time, summed over threads
+  uint64_t mark_ns_total; ///< worker time, summed over threads
   uint64_t sweep_ns_total;
-  uint64_t assist_ns_total;        ///< marking done by allocating threads
-  uint64_t checkmarks;             ///< second marks that agreed
+  uint64_t assist_ns_total;               ///< marking done by allocating threads
+  uint64_t checkmarks;                    ///< second marks that agreed
   uint64_t checkmark_conservative_misses; ///< objects only stale conservative words reached
-  uint64_t spans;                  ///< spans in use
-  uint64_t mutators;               ///< attached now
+  uint64_t spans;                         ///< spans in use
+  uint64_t mutators;                      ///< attached now
   tri_phase phase;
 } tri_statistics;
 

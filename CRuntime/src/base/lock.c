@@ -23,7 +23,9 @@ void tri_lock_init(tri_lock *lock, tri_lock_rank rank) {
   lock->rank = rank;
 }
 
-void tri_lock_destroy(tri_lock *lock) { pthread_mutex_destroy(&lock->mutex); }
+void tri_lock_destroy(tri_lock *lock) {
+  pthread_mutex_destroy(&lock->mutex);
+}
 
 void tri_lock_acquire(tri_lock *lock) {
   tri_lock_check_order(lock);

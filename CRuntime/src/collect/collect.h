@@ -14,7 +14,7 @@ typedef struct tri_sweep_state {
   uint32_t generation;      // [stw] what swept spans get
   uint32_t finished_units;  // [atomic] units swept to the end
   uint32_t units;           // [stw]
-  uint32_t running;          // [atomic] 1 from the stop until the last unit is done
+  uint32_t running;         // [atomic] 1 from the stop until the last unit is done
   uint64_t live_bytes;      // [atomic] found so far
   uint64_t live_objects;    // [atomic]
   uint64_t allocated_bytes; // [stw] net, since the last cycle
@@ -26,19 +26,19 @@ typedef struct tri_sweep_state {
 
 typedef struct tri_collect {
   tri_spans spans;
-  tri_phase phase;           // [stw, or the world lock; atomic read]
+  tri_phase phase; // [stw, or the world lock; atomic read]
   tri_grey_queue grey;
   // [atomic] Heap committed when every mutator had acknowledged the barrier (S12): what lies beyond is all black.
   // 0 while nothing may be marked.
   uint64_t mark_limit_bytes;
-  uint64_t marked_objects;   // [atomic] by finished markers of this cycle
-  uint64_t mark_cpu_ns;      // [atomic] this cycle
+  uint64_t marked_objects; // [atomic] by finished markers of this cycle
+  uint64_t mark_cpu_ns;    // [atomic] this cycle
   tri_sweep_state sweep;
   // Results of the last sweep that finished, and totals. [lock:sweep; atomic read]
   uint64_t live_bytes, live_objects, freed_bytes_total, sweep_ns_last, sweep_ns_total;
-  uint64_t allocated_total_bytes;   // [atomic]
-  int64_t allocated_since_bytes;    // [atomic] since the last cycle; explicit frees count against it
-  uint64_t explicitly_freed_bytes;  // [lock:world] by mutators that are gone
+  uint64_t allocated_total_bytes;  // [atomic]
+  int64_t allocated_since_bytes;   // [atomic] since the last cycle; explicit frees count against it
+  uint64_t explicitly_freed_bytes; // [lock:world] by mutators that are gone
   tri_lock sweep_lock;
   pthread_cond_t sweep_done;
   // Called once per sweep, by whoever swept the last unit, before the sweep counts as over. [const]

@@ -29,13 +29,13 @@ _Static_assert(sizeof(tri_grey_chunk) == 4096, "a chunk is one page");
 
 typedef struct tri_grey_queue {
   tri_lock lock;
-  pthread_cond_t changed;   // chunks came, or the last worker left
-  tri_meta *meta;           // [const]
-  tri_grey_chunk *chunks;   // [lock]
-  tri_grey_chunk *unused;   // [lock]
-  uint32_t chunk_count;     // [lock; atomic read] waiting chunks
-  uint32_t workers;         // [lock]
-  uint32_t hungry;          // [lock; atomic read] workers waiting for a chunk: the others donate
+  pthread_cond_t changed; // chunks came, or the last worker left
+  tri_meta *meta;         // [const]
+  tri_grey_chunk *chunks; // [lock]
+  tri_grey_chunk *unused; // [lock]
+  uint32_t chunk_count;   // [lock; atomic read] waiting chunks
+  uint32_t workers;       // [lock]
+  uint32_t hungry;        // [lock; atomic read] workers waiting for a chunk: the others donate
 } tri_grey_queue;
 
 void tri_grey_init(tri_grey_queue *queue, tri_meta *meta);

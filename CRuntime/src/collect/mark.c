@@ -71,7 +71,8 @@ uint32_t tri_word_targets(const tri_collect *collect, uintptr_t word, tri_word_k
   uint32_t count = 0;
   if (tri_object_start_offset(collect, word, &out_offsets[count])) count++;
   bool boundary = count == 0 || collect->spans.space.start + out_offsets[0] == word;
-  if (kind == TRI_WORD_AMBIGUOUS && boundary && tri_object_start_offset(collect, word - 1, &out_offsets[count])) count++;
+  if (kind == TRI_WORD_AMBIGUOUS && boundary && tri_object_start_offset(collect, word - 1, &out_offsets[count]))
+    count++;
   return count;
 }
 
@@ -113,12 +114,9 @@ typedef struct tri_mark_view {
 
 static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
   const tri_spans *spans = &collect->spans;
-  tri_mark_view view = {spans->space.start,
-                        tri_load_acquire(&collect->mark_limit_bytes),
-                        spans->space.bits.marked,
-                        spans->space.layout_map,
-                        spans->scan_masks,
-                        spans->tag_mask,
+  tri_mark_view view = {spans->space.start,       tri_load_acquire(&collect->mark_limit_bytes),
+                        spans->space.bits.marked, spans->space.layout_map,
+                        spans->scan_masks,        spans->tag_mask,
                         spans->tag_value};
   return view;
 }
@@ -211,7 +209,8 @@ static inline void tri_marker_visit_batch(const tri_mark_view *view, tri_marker 
   }
 }
 
-static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout *layout, const tri_object_place *place) {
+static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout *layout,
+                                    const tri_object_place *place) {
   tri_grey_chunk *chunk = NULL;
   tri_visitor visitor = {.collect = marker->collect, .chunk = &chunk};
   layout->description.trace((const void *)place->start, tri_span_object_bytes(place->span), &visitor,
@@ -279,8 +278,7 @@ static uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *
   while (marker->depth && marker->depth < 4) {
     tri_grey_item item = marker->stack[--marker->depth];
     count = tri_marker_scan(marker, view, item, 0);
-    for (uint32_t edge = 0; edge < count; edge++)
-      __builtin_prefetch((const void *)(view->start + marker->edges[edge]));
+    for (uint32_t edge = 0; edge < count; edge++) __builtin_prefetch((const void *)(view->start + marker->edges[edge]));
     for (uint32_t edge = 0; edge < count; edge++) tri_marker_visit(view, marker, marker->edges[edge]);
     if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists
   }
@@ -330,8 +328,8 @@ uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) 
 
 // ---- The simple way ----
 
-void tri_layout_each_reference(const struct tri_layout *layout, const void *object, uint64_t bytes,
-                               tri_each_word *each, void *context) {
+void tri_layout_each_reference(const struct tri_layout *layout, const void *object, uint64_t bytes, tri_each_word *each,
+                               void *context) {
   const tri_layout_description *description = &layout->description;
   const uintptr_t *slots = object;
   if (tri_layout_is_leaf(layout)) return;

@@ -16,17 +16,17 @@
 #include "collect/collect.h"
 
 enum {
-  TRI_MARK_BATCH = 32,           // 16 to 32 measured equal; 64 breaks the locality of trees
-  TRI_MARK_SLICE_WORDS = 64,     // longer objects are scanned in slices of this
+  TRI_MARK_BATCH = 32,       // 16 to 32 measured equal; 64 breaks the locality of trees
+  TRI_MARK_SLICE_WORDS = 64, // longer objects are scanned in slices of this
   TRI_MARK_EDGES = TRI_MARK_BATCH * TRI_MARK_SLICE_WORDS,
-  TRI_MARK_STACK_ITEMS = 16384,  // 128 KiB; what is above goes to shared chunks
-  TRI_MARK_DONATE_ITEMS = 64,    // from this depth on, work is given to hungry workers
+  TRI_MARK_STACK_ITEMS = 16384, // 128 KiB; what is above goes to shared chunks
+  TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers
 };
 
 typedef struct tri_marker {
   tri_collect *collect;
-  tri_grey_item *stack;  // TRI_MARK_STACK_ITEMS
-  uint64_t *edges;       // TRI_MARK_EDGES, byte offsets
+  tri_grey_item *stack; // TRI_MARK_STACK_ITEMS
+  uint64_t *edges;      // TRI_MARK_EDGES, byte offsets
   uint32_t depth;
   uint32_t edge_count;
   uint64_t marked_objects;
@@ -69,7 +69,7 @@ struct tri_visitor {
 
 /// The words of an object of `bytes` bytes that its layout says hold references, or may. The slow, simple way:
 /// for checkmark, verification and destroy, never for marking.
-void tri_layout_each_reference(const struct tri_layout *layout, const void *object, uint64_t bytes,
-                               tri_each_word *each, void *context);
+void tri_layout_each_reference(const struct tri_layout *layout, const void *object, uint64_t bytes, tri_each_word *each,
+                               void *context);
 
 #endif

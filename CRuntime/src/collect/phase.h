@@ -11,7 +11,9 @@
 #include "base/atomics.h"
 
 /// Derived, never set by itself (S5, S6).
-static inline bool tri_phase_barrier_is_on(tri_phase phase) { return phase != TRI_PHASE_OFF; }
+static inline bool tri_phase_barrier_is_on(tri_phase phase) {
+  return phase != TRI_PHASE_OFF;
+}
 
 /// Says in the first lines of a function what phase it belongs to.
 #define tri_assert_phase(collect, expected)                                                                            \

@@ -36,8 +36,7 @@ static void tri_sweep_end(tri_collect *collect) {
   tri_lock_release(&collect->sweep_lock);
 }
 
-void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects,
-                     uint64_t allocated_bytes) {
+void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects, uint64_t allocated_bytes) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;

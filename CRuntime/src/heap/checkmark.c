@@ -9,12 +9,12 @@ typedef struct tri_checker_list {
 
 typedef struct tri_checker {
   tri_heap *heap;
-  tri_checker_list stack;     // objects reached and not yet read
-  tri_checker_list deferred;  // what interior and ambiguous words refer to, for the second pass
-  uintptr_t referrer;         // 0: a root
+  tri_checker_list stack;    // objects reached and not yet read
+  tri_checker_list deferred; // what interior and ambiguous words refer to, for the second pass
+  uintptr_t referrer;        // 0: a root
   bool conservative_pass;
   uint64_t conservative_misses;
-  bool failed;                // memory for the lists was refused
+  bool failed; // memory for the lists was refused
 } tri_checker;
 
 static void tri_checker_push(tri_checker *checker, tri_checker_list *list, uintptr_t item) {
@@ -39,8 +39,7 @@ static void tri_checker_miss(tri_checker *checker, uintptr_t object) {
   }
   if (checker->referrer)
     tri_fatal("checkmark: object %p was missed; object %p (layout %u) refers to it", (void *)object,
-              (void *)checker->referrer,
-              tri_object_layout(checker->heap, (void *)checker->referrer)->id);
+              (void *)checker->referrer, tri_object_layout(checker->heap, (void *)checker->referrer)->id);
   tri_fatal("checkmark: object %p was missed; a root refers to it", (void *)object);
 }
 

@@ -61,7 +61,9 @@ void tri_cycle_clear_pools(tri_heap *heap, bool drop_victims) {
 
 // ---- Phase ----
 
-tri_phase tri_cycle_phase(tri_heap *heap) { return tri_load_relaxed(&heap->world.collect.phase); }
+tri_phase tri_cycle_phase(tri_heap *heap) {
+  return tri_load_relaxed(&heap->world.collect.phase);
+}
 
 static void tri_cycle_choose_barrier(tri_heap *heap) {
   tri_world *world = &heap->world;
@@ -189,7 +191,9 @@ void tri_cycle_mark_concurrently(tri_heap *heap) {
 
 // ---- The stop ----
 
-void tri_cycle_stop_world(tri_heap *heap) { tri_world_stop(&heap->world); }
+void tri_cycle_stop_world(tri_heap *heap) {
+  tri_world_stop(&heap->world);
+}
 
 void tri_cycle_start_world(tri_heap *heap) {
   uint64_t requested = heap->world.stop_requested_ns;
@@ -302,7 +306,9 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   tri_sweep_begin(collect, waiting.bytes, waiting.objects, since > 0 ? (uint64_t)since : 0);
 }
 
-void tri_cycle_sweep_all(tri_heap *heap) { tri_sweep_finish(&heap->world.collect); }
+void tri_cycle_sweep_all(tri_heap *heap) {
+  tri_sweep_finish(&heap->world.collect);
+}
 
 void tri_cycle_sweep_in_background(tri_heap *heap) {
   // Without a thread, allocation and the next cycle do it.
@@ -311,7 +317,9 @@ void tri_cycle_sweep_in_background(tri_heap *heap) {
 
 // ---- Reports ----
 
-uint64_t tri_monotonic_ns(void) { return tri_clock_ns(); }
+uint64_t tri_monotonic_ns(void) {
+  return tri_clock_ns();
+}
 
 static const char *tri_mode_name(tri_mode mode) {
   switch (mode) {

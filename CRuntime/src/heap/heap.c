@@ -24,7 +24,9 @@ static void tri_heap_help_late_collector(tri_heap *heap, tri_mutator_full *mutat
   }
 }
 
-bool tri_heap_take_request(tri_heap *heap) { return __atomic_exchange_n(&heap->world.cycle_wanted, 0, __ATOMIC_SEQ_CST); }
+bool tri_heap_take_request(tri_heap *heap) {
+  return __atomic_exchange_n(&heap->world.cycle_wanted, 0, __ATOMIC_SEQ_CST);
+}
 
 static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
@@ -99,7 +101,8 @@ static void tri_heap_destroy_live_objects(tri_heap *heap) {
     for (uint32_t slot = 0; slot < span->slots; slot++) {
       uintptr_t object = span->start + slot * bytes;
       uint64_t granule = tri_space_granule(&spans->space, object);
-      if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule)) continue;
+      if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
+        continue;
       layout->description.destroy((void *)object, bytes, layout->description.context);
     }
   }
@@ -128,8 +131,12 @@ tri_status tri_heap_close(tri_heap *heap) {
   return TRI_OK;
 }
 
-void *tri_heap_front_context(tri_heap *heap) { return heap->front.context; }
-const tri_options *tri_heap_options(tri_heap *heap) { return &heap->options; }
+void *tri_heap_front_context(tri_heap *heap) {
+  return heap->front.context;
+}
+const tri_options *tri_heap_options(tri_heap *heap) {
+  return &heap->options;
+}
 
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->world.trigger_bytes, pacing->trigger_bytes);

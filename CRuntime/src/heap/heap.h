@@ -12,7 +12,7 @@
 /// What the cycle under way, or the last one, did. [cycle lock; atomic read]
 typedef struct tri_cycle_record {
   tri_mode mode;
-  bool inline_mutator; // an attached thread runs it
+  bool inline_mutator;                                  // an attached thread runs it
   uint64_t start_ns, mark_ns, termination_ns, sweep_ns; // moments, monotonic
   uint64_t pause_ns_longest, pause_ns_sum;
   uint64_t marked_objects;
@@ -20,34 +20,34 @@ typedef struct tri_cycle_record {
 } tri_cycle_record;
 
 typedef struct tri_helpers {
-  tri_lock lock;              // rank sweep: never taken with lower ones missing
+  tri_lock lock; // rank sweep: never taken with lower ones missing
   pthread_cond_t wake, done;
   pthread_t threads[64];
   tri_marker markers[64];
-  uint32_t wanted;            // [const] helpers besides the calling thread
-  uint32_t started;           // [lock]
-  uint32_t job;               // [lock] goes up when there is work
-  uint32_t busy;              // [lock]
-  bool quit;                  // [lock]
+  uint32_t wanted;  // [const] helpers besides the calling thread
+  uint32_t started; // [lock]
+  uint32_t job;     // [lock] goes up when there is work
+  uint32_t busy;    // [lock]
+  bool quit;        // [lock]
 } tri_helpers;
 
 typedef struct tri_collector_thread {
   tri_lock lock;
   pthread_cond_t wake;
   pthread_t thread;
-  bool started, quit;         // [lock]
+  bool started, quit;              // [lock]
   bool cycle_wanted, sweep_wanted; // [lock]
 } tri_collector_thread;
 
 struct tri_heap {
-  tri_world world; // first
+  tri_world world;     // first
   tri_options options; // [const]
   tri_front front;     // [const]
   tri_lock cycle_lock;
-  uint64_t cache_bytes; // [const] of a core, level 2
+  uint64_t cache_bytes;   // [const] of a core, level 2
   uint32_t cycle_running; // [atomic] from begin to the sweep's start
   tri_cycle_record cycle;
-  tri_marker marker;      // [cycle lock] the collecting thread's
+  tri_marker marker; // [cycle lock] the collecting thread's
   bool marker_ready;
   tri_helpers helpers;
   tri_collector_thread collector;

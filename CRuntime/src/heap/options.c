@@ -55,7 +55,8 @@ static bool tri_set_growth(tri_options *options, const char *text) {
     options->growth_percent = TRI_GROWTH_OFF;
     return true;
   }
-  if (!tri_parse_number(text, &rest, &percent) || *rest || percent > 100000 || !tri_growth_is_valid(percent)) return false;
+  if (!tri_parse_number(text, &rest, &percent) || *rest || percent > 100000 || !tri_growth_is_valid(percent))
+    return false;
   options->growth_percent = (uint32_t)percent;
   return true;
 }

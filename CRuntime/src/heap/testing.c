@@ -7,9 +7,15 @@
 
 tri_step_function *tri_step_hook;
 
-bool tri_testing_has_steps(void) { return TRI_STEPS != 0; }
-void tri_testing_set_step_hook(tri_step_function *function) { tri_step_hook = function; }
-void tri_testing_refuse_memory(uint32_t skip, uint32_t count) { tri_vm_refuse_testing(skip, count); }
+bool tri_testing_has_steps(void) {
+  return TRI_STEPS != 0;
+}
+void tri_testing_set_step_hook(tri_step_function *function) {
+  tri_step_hook = function;
+}
+void tri_testing_refuse_memory(uint32_t skip, uint32_t count) {
+  tri_vm_refuse_testing(skip, count);
+}
 
 static uint64_t tri_testing_granule(tri_heap *heap, const void *object) {
   TRI_CHECK(tri_space_contains(&heap->world.collect.spans.space, (uintptr_t)object), "%p is not in this heap", object);
@@ -22,9 +28,15 @@ bool tri_testing_is_marked(tri_heap *heap, const void *object) {
 bool tri_testing_is_allocated(tri_heap *heap, const void *object) {
   return tri_object_start(heap, object) == object;
 }
-uint32_t tri_testing_barrier_words(tri_mutator *mutator) { return tri_mutator_of(mutator)->barrier.count; }
-bool tri_testing_barrier_is_on(tri_mutator *mutator) { return mutator->barrier != 0; }
-bool tri_testing_stack_is_grey(tri_mutator *mutator) { return tri_mutator_of(mutator)->stack_grey; }
+uint32_t tri_testing_barrier_words(tri_mutator *mutator) {
+  return tri_mutator_of(mutator)->barrier.count;
+}
+bool tri_testing_barrier_is_on(tri_mutator *mutator) {
+  return mutator->barrier != 0;
+}
+bool tri_testing_stack_is_grey(tri_mutator *mutator) {
+  return tri_mutator_of(mutator)->stack_grey;
+}
 
 void tri_testing_unmark(tri_heap *heap, const void *object) {
   uint64_t granule = tri_testing_granule(heap, object);
@@ -32,8 +44,12 @@ void tri_testing_unmark(tri_heap *heap, const void *object) {
                      __ATOMIC_RELAXED);
 }
 
-bool tri_testing_sweep_is_running(tri_heap *heap) { return tri_sweep_is_running(&heap->world.collect); }
-void tri_testing_verify(tri_heap *heap) { tri_verify(heap); }
+bool tri_testing_sweep_is_running(tri_heap *heap) {
+  return tri_sweep_is_running(&heap->world.collect);
+}
+void tri_testing_verify(tri_heap *heap) {
+  tri_verify(heap);
+}
 
 static tri_span *tri_testing_any_span(tri_heap *heap) {
   const tri_space *space = &heap->world.collect.spans.space;

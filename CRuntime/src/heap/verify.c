@@ -12,7 +12,8 @@ static void tri_verify_window(void *context, const struct tri_window *window) {
     uint64_t granule = tri_space_granule(space, slot);
     TRI_CHECK(tri_bit_test(space->bits.allocated, granule), "slot %p waits in a window and is not allocated",
               (void *)slot);
-    TRI_CHECK(!tri_bit_test(space->bits.freed, granule), "slot %p waits in a window and is freed as well", (void *)slot);
+    TRI_CHECK(!tri_bit_test(space->bits.freed, granule), "slot %p waits in a window and is freed as well",
+              (void *)slot);
     TRI_CHECK(tri_bit_set(space->bits.checked, granule), "slot %p waits in two windows", (void *)slot);
     bool marking = tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase));
     TRI_CHECK(!marking || tri_bit_test(space->bits.marked, granule), "slot %p waits in a window and is white",
@@ -45,7 +46,9 @@ typedef struct tri_verify_edge {
 static void tri_verify_reference(void *context, uintptr_t word, tri_word_kind kind) {
   const tri_verify_edge *edge = context;
   const tri_spans *spans = &edge->collect->spans;
-  if (kind != TRI_WORD_PRECISE || (word & spans->tag_mask) == spans->tag_value || !tri_space_contains(&spans->space, word)) return;
+  if (kind != TRI_WORD_PRECISE || (word & spans->tag_mask) == spans->tag_value ||
+      !tri_space_contains(&spans->space, word))
+    return;
   uint64_t granule = tri_space_granule(&spans->space, word);
   TRI_CHECK(tri_slot_at(spans, word).start == word && tri_bit_test(spans->space.bits.allocated, granule),
             "object %p refers to %p, which is not the start of a live object", (void *)edge->object, (void *)word);
@@ -64,8 +67,8 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
     uint64_t granule = tri_space_granule(space, object);
     bool allocated = tri_bit_test(space->bits.allocated, granule);
     starts += allocated;
-    TRI_CHECK(allocated || !marked || !tri_bit_test(space->bits.marked, granule), "object %p is marked and not allocated",
-              (void *)object);
+    TRI_CHECK(allocated || !marked || !tri_bit_test(space->bits.marked, granule),
+              "object %p is marked and not allocated", (void *)object);
     // Slots in windows hold old contents. Only after a mark are the others known to be reachable.
     if (!allocated || !marked || tri_bit_test(space->bits.checked, granule)) continue;
     if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.freed, granule)) continue;

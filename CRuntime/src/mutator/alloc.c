@@ -111,14 +111,15 @@ static uint64_t tri_claim_wide(const tri_claim *claim, const tri_size_class_info
 }
 
 // Sets the free slots of a group in A, and in M while marking; which they were.
-static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span *span,
-                                       const tri_size_class_info *info, uint32_t group) {
+static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span *span, const tri_size_class_info *info,
+                                       uint32_t group) {
   const tri_collect *collect = &mutator->world->collect;
   bool marking = mutator->fast.barrier != 0;
   tri_claim claim = {collect, span, 0, tri_group_slots(info->slots, group), marking,
                      // A free during marking takes effect after the swap.
                      !marking && tri_load_acquire(&span->has_freed)};
-  claim.first_word = (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
+  claim.first_word =
+      (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
   return info->slot_starts ? tri_claim_narrow(&claim, info) : tri_claim_wide(&claim, info);
 }
 
@@ -128,8 +129,8 @@ typedef struct tri_refill {
   tri_mutator_full *mutator;
   tri_span_class *class;
   struct tri_window *window;
-  bool zeroed;     // the window promises zeroed slots
-  bool dirty;      // what was claimed is not zero yet
+  bool zeroed; // the window promises zeroed slots
+  bool dirty;  // what was claimed is not zero yet
 } tri_refill;
 
 static bool tri_refill_from_orphan_locked(tri_refill *refill) {
@@ -226,9 +227,9 @@ static bool tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
   if (window->loaded_next) return true;
   if (mutator->loaded_count == mutator->saved_capacity) {
     uint32_t grown = mutator->saved_capacity ? 2 * mutator->saved_capacity : 32;
-    void *table = tri_meta_grow(&mutator->world->collect.spans.space.meta, mutator->saved_masks,
-                                mutator->saved_capacity * sizeof *mutator->saved_masks,
-                                grown * sizeof *mutator->saved_masks);
+    void *table =
+        tri_meta_grow(&mutator->world->collect.spans.space.meta, mutator->saved_masks,
+                      mutator->saved_capacity * sizeof *mutator->saved_masks, grown * sizeof *mutator->saved_masks);
     if (!table) return false;
     mutator->saved_masks = table;
     mutator->saved_capacity = grown;
@@ -240,7 +241,8 @@ static bool tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
 }
 
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
-  tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0, false};
+  tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0,
+                       false};
   if (!tri_refill_note_window(mutator, index)) return TRI_OUT_OF_MEMORY;
   tri_status status = tri_refill_find(&refill);
   if (status != TRI_OK) return status;
@@ -271,8 +273,7 @@ static uintptr_t tri_refill_and_pop(tri_mutator_full *mutator, tri_span_class *c
   return status == TRI_OK ? tri_window_pop(window) : 0;
 }
 
-void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized,
-                         tri_status *out_status) {
+void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized, tri_status *out_status) {
   uint32_t slot_bytes = class->info->slot_bytes;
   bool ahead = !uninitialized && slot_bytes <= TRI_ZERO_AHEAD_BYTES_MAX;
   uint32_t index = 2 * class->id + (ahead ? TRI_WINDOW_ZEROED : 0);
@@ -338,7 +339,9 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
 
 static const char tri_empty_bytes[TRI_GRANULE_BYTES] __attribute__((aligned(16)));
 
-void *tri_empty_object(void) { return (void *)(uintptr_t)tri_empty_bytes; }
+void *tri_empty_object(void) {
+  return (void *)(uintptr_t)tri_empty_bytes;
+}
 
 static void *tri_allocate_empty(tri_mutator_full *mutator) {
   tri_allocation_check_phase(mutator);
@@ -363,8 +366,8 @@ tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, 
     object = tri_allocate_empty(full);
   } else if (bytes <= TRI_SMALL_BYTES_MAX && alignment <= TRI_SMALL_BYTES_MAX) {
     alignment = alignment < TRI_GRANULE_BYTES ? TRI_GRANULE_BYTES : alignment;
-    tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, tri_aligned_size_class(bytes, alignment),
-                                            &status);
+    tri_span_class *class =
+        tri_spans_class(&full->world->collect.spans, layout, tri_aligned_size_class(bytes, alignment), &status);
     object = class ? tri_allocate_small(full, class, false, &status) : NULL;
   } else {
     object = tri_allocate_large(full, layout, bytes, alignment, &status);
@@ -398,7 +401,8 @@ tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_t
   if (bytes == 0 || bytes < 8 * (size_t)layout->description.prefix_words) return TRI_BAD_LAYOUT;
   if (bytes > TRI_SMALL_BYTES_MAX) return TRI_TOO_LARGE;
   tri_status status = TRI_OK;
-  tri_span_class *class = tri_spans_class(&tri_world_of_heap(heap)->collect.spans, layout, tri_size_class(bytes), &status);
+  tri_span_class *class =
+      tri_spans_class(&tri_world_of_heap(heap)->collect.spans, layout, tri_size_class(bytes), &status);
   if (class) *out_type = (tri_type){2 * class->id, (uint32_t)bytes};
   return status;
 }
@@ -406,6 +410,12 @@ tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_t
 tri_status tri_layout_make(tri_heap *heap, const tri_layout_description *description, tri_layout **out_layout) {
   return tri_spans_intern_layout(&tri_world_of_heap(heap)->collect.spans, description, out_layout);
 }
-tri_layout *tri_layout_leaf(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.leaf; }
-tri_layout *tri_layout_references(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.references; }
-tri_layout *tri_layout_conservative(tri_heap *heap) { return tri_world_of_heap(heap)->collect.spans.conservative; }
+tri_layout *tri_layout_leaf(tri_heap *heap) {
+  return tri_world_of_heap(heap)->collect.spans.leaf;
+}
+tri_layout *tri_layout_references(tri_heap *heap) {
+  return tri_world_of_heap(heap)->collect.spans.references;
+}
+tri_layout *tri_layout_conservative(tri_heap *heap) {
+  return tri_world_of_heap(heap)->collect.spans.conservative;
+}

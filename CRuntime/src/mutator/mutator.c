@@ -13,8 +13,8 @@ enum {
 
 void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
   TRI_CHECK(mutator->thread_token == tri_thread_token(),
-            "%s with a mutator that belongs to thread %llu: a mutator is used only by the thread that attached it", what,
-            (unsigned long long)mutator->thread_id);
+            "%s with a mutator that belongs to thread %llu: a mutator is used only by the thread that attached it",
+            what, (unsigned long long)mutator->thread_id);
   TRI_CHECK(!mutator->blocking, "%s inside a blocking region", what);
 }
 
@@ -65,7 +65,7 @@ void tri_mutator_unmap(tri_mutator_full *mutator) {
 #define tri_each_loaded_window(mutator, index, window)                                                                 \
   for (uint32_t index = (mutator)->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;                             \
        index = tri_mutator_window(&(mutator)->fast, index)->loaded_next)                                               \
-    for (struct tri_window *window = tri_mutator_window((tri_mutator *)(uintptr_t)&(mutator)->fast, index); window;    \
+    for (struct tri_window *window = tri_mutator_window((tri_mutator *)(uintptr_t) & (mutator)->fast, index); window;  \
          window = NULL)
 
 void tri_mutator_each_window(const tri_mutator_full *mutator,

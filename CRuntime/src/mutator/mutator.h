@@ -57,37 +57,39 @@ typedef struct tri_mutator_full {
   bool precise;            // [const] the native stack is not scanned
   uint32_t state;          // [atomic] tri_mutator_state
 
-  struct tri_mutator_full *next, *previous;  // [lock:world]
-  struct tri_mutator_full *next_of_thread;   // [owner] other heaps this thread is attached to
-  tri_handshake_function *handshake;         // [lock:world] what to do at the next safepoint; NULL when done
-  void *handshake_context;                   // [lock:world]
-  bool handshake_running;                    // [lock:world] the owner is at it
+  struct tri_mutator_full *next, *previous; // [lock:world]
+  struct tri_mutator_full *next_of_thread;  // [owner] other heaps this thread is attached to
+  tri_handshake_function *handshake;        // [lock:world] what to do at the next safepoint; NULL when done
+  void *handshake_context;                  // [lock:world]
+  bool handshake_running;                   // [lock:world] the owner is at it
 
-  uintptr_t stack_pointer;  // [owner; read while stopped] everything of the stack above it is live
-  tri_registers registers;  // [owner; read while stopped] of a blocked mutator
-  bool stack_grey;          // [owner; collector while stopped] not yet scanned in this cycle
-  bool blocking;            // [owner] inside a blocking region
+  uintptr_t stack_pointer; // [owner; read while stopped] everything of the stack above it is live
+  tri_registers registers; // [owner; read while stopped] of a blocked mutator
+  bool stack_grey;         // [owner; collector while stopped] not yet scanned in this cycle
+  bool blocking;           // [owner] inside a blocking region
 
   tri_barrier_buffer barrier;
-  uint32_t loaded_windows;  // [owner] windows ever loaded, linked by loaded_next; TRI_WINDOW_LIST_END ends
+  uint32_t loaded_windows; // [owner] windows ever loaded, linked by loaded_next; TRI_WINDOW_LIST_END ends
   uint32_t loaded_count;
   uint32_t saved_capacity;
-  uint64_t *saved_masks;    // [owner] windows put aside during mark termination (S7)
-  bool windows_hidden;      // [owner]
+  uint64_t *saved_masks; // [owner] windows put aside during mark termination (S7)
+  bool windows_hidden;   // [owner]
 
-  tri_scope_block *scopes;  // [owner; read while stopped] innermost block
-  size_t scope_depth;       // slots in use, over all blocks
-  size_t scope_open;        // scopes open
+  tri_scope_block *scopes;           // [owner; read while stopped] innermost block
+  size_t scope_depth;                // slots in use, over all blocks
+  size_t scope_open;                 // scopes open
   tri_operand_stack *operand_stacks; // [owner; read while stopped]
-  tri_marker marker;        // [owner] for assists; stack is NULL until the first one
-  int64_t assist_credit;    // [owner] objects marked ahead of what allocation owes
-  uint32_t refills_since_stress; // [owner]
-  uint64_t freed_bytes;       // [owner; relaxed read] explicitly
-  uint64_t unaccounted_bytes; // [owner] allocated and not yet in the heap's counters
-  uint64_t unaccounted_freed_bytes; // [owner]
+  tri_marker marker;                 // [owner] for assists; stack is NULL until the first one
+  int64_t assist_credit;             // [owner] objects marked ahead of what allocation owes
+  uint32_t refills_since_stress;     // [owner]
+  uint64_t freed_bytes;              // [owner; relaxed read] explicitly
+  uint64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters
+  uint64_t unaccounted_freed_bytes;  // [owner]
 } tri_mutator_full;
 
-static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) { return (tri_mutator_full *)(void *)mutator; }
+static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) {
+  return (tri_mutator_full *)(void *)mutator;
+}
 
 /// Traps with a sentence unless the calling thread owns the mutator.
 void tri_assert_owner(const tri_mutator_full *mutator, const char *what);

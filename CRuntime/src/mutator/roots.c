@@ -12,7 +12,9 @@ void tri_roots_init(tri_roots *roots, tri_meta *meta) {
 }
 
 // The tables themselves go with the heap's metadata.
-void tri_roots_destroy(tri_roots *roots) { tri_lock_destroy(&roots->lock); }
+void tri_roots_destroy(tri_roots *roots) {
+  tri_lock_destroy(&roots->lock);
+}
 
 bool tri_roots_any_plain(tri_roots *roots) {
   tri_lock_acquire(&roots->lock);
@@ -59,7 +61,8 @@ static void tri_walk_handles(const tri_roots *roots, const tri_root_walk *walk) 
 
 static void tri_walk_pools(const tri_roots *roots, const tri_root_walk *walk) {
   for (const struct tri_pool *pool = roots->pools; pool; pool = pool->next) {
-    for (size_t index = 0; index < pool->count; index++) walk->each(walk->context, (uintptr_t)pool->slots[index], TRI_WORD_PRECISE);
+    for (size_t index = 0; index < pool->count; index++)
+      walk->each(walk->context, (uintptr_t)pool->slots[index], TRI_WORD_PRECISE);
     for (size_t index = 0; index < pool->victim_count; index++)
       walk->each(walk->context, (uintptr_t)pool->victims[index], TRI_WORD_PRECISE);
   }
@@ -114,8 +117,7 @@ static bool tri_table_reserve(tri_meta *meta, void **table, size_t count, size_t
 // A root that appears in the middle of marking was not scanned with the others, and one that disappears may not
 // have been yet: shade what it holds now. What is stored into it later comes from a stack or the heap, which the
 // barrier covers.
-static void tri_roots_shade_locked(tri_world *world, const tri_root_range *range,
-                                       const tri_root_callback *callback) {
+static void tri_roots_shade_locked(tri_world *world, const tri_root_range *range, const tri_root_callback *callback) {
   if (tri_load_relaxed(&world->collect.phase) == TRI_PHASE_OFF) return;
   tri_root_shading shading = {&world->collect, NULL};
   if (range)
@@ -235,7 +237,9 @@ tri_handle *tri_handle_make(tri_mutator *mutator, void *object) {
   return handle;
 }
 
-void *tri_handle_get(const tri_handle *handle) { return tri_load_acquire(&handle->object); }
+void *tri_handle_get(const tri_handle *handle) {
+  return tri_load_acquire(&handle->object);
+}
 
 void tri_handle_set(tri_mutator *mutator, tri_handle *handle, void *object) {
   if (TRI_CHECKS) tri_assert_owner(tri_mutator_of(mutator), "setting a handle");
@@ -323,7 +327,9 @@ void *tri_pool_take(tri_mutator *mutator, tri_pool *pool) {
   return object;
 }
 
-size_t tri_pool_count(tri_pool *pool) { return tri_load_relaxed(&pool->count) + tri_load_relaxed(&pool->victim_count); }
+size_t tri_pool_count(tri_pool *pool) {
+  return tri_load_relaxed(&pool->count) + tri_load_relaxed(&pool->victim_count);
+}
 
 void tri_pool_free(tri_heap *heap, tri_pool *pool) {
   tri_world *world = tri_world_of_heap(heap);

@@ -23,8 +23,8 @@ typedef struct tri_root_callback {
 } tri_root_callback;
 
 struct tri_handle {
-  void *object;             // [root] NULL when free
-  struct tri_handle *next;  // [lock:roots] next free one
+  void *object;            // [root] NULL when free
+  struct tri_handle *next; // [lock:roots] next free one
 };
 enum { TRI_HANDLE_BLOCK_HANDLES = 255 };
 typedef struct tri_handle_block {
@@ -38,7 +38,7 @@ struct tri_pool {
   uint32_t flags;                   // [const]
   void **slots;                     // [lock:roots]
   size_t count, capacity;
-  void **victims;                   // [lock:roots] what the last cycle took out of `slots`
+  void **victims; // [lock:roots] what the last cycle took out of `slots`
   size_t victim_count, victim_capacity;
 };
 

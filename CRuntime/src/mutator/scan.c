@@ -27,7 +27,8 @@ static void tri_scan_scopes(const tri_scan *scan) {
   if (mutator->scope_depth && in_block == 0) in_block = TRI_SCOPE_BLOCK_SLOTS;
   if (!mutator->scope_depth) return;
   for (const tri_scope_block *block = mutator->scopes; block; block = block->previous) {
-    for (size_t slot = 0; slot < in_block; slot++) scan->each(scan->context, (uintptr_t)block->slots[slot], TRI_WORD_PRECISE);
+    for (size_t slot = 0; slot < in_block; slot++)
+      scan->each(scan->context, (uintptr_t)block->slots[slot], TRI_WORD_PRECISE);
     in_block = TRI_SCOPE_BLOCK_SLOTS;
   }
 }
@@ -51,7 +52,9 @@ static void tri_scan_from(const tri_scan *scan, uintptr_t stack_pointer, bool wi
     scan->each(scan->context, mutator->registers.words[index], TRI_WORD_AMBIGUOUS);
 }
 
-static void tri_scan_own(void *context, uintptr_t stack_pointer) { tri_scan_from(context, stack_pointer, false); }
+static void tri_scan_own(void *context, uintptr_t stack_pointer) {
+  tri_scan_from(context, stack_pointer, false);
+}
 
 static void tri_mutator_scan(tri_mutator_full *mutator, tri_each_word *each, void *context) {
   tri_scan scan = {mutator, each, context};

@@ -39,8 +39,7 @@ void *tri_swap_slow(tri_mutator *mutator, void **slot, void *value) {
 // Word by word, each an atomic store: a marker may be reading.
 static void tri_move_words(void **destination, void *const *source, size_t words) {
   if (destination <= (void **)source)
-    for (size_t word = 0; word < words; word++)
-      tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
+    for (size_t word = 0; word < words; word++) tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
   else
     for (size_t word = words; word-- > 0;) tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
 }

@@ -70,8 +70,7 @@ void tri_thread_others_block(tri_mutator_full *waiting_for) {
 
 void tri_thread_others_unblock(tri_mutator_full *waiting_for) {
   for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
-    if (mutator != waiting_for && !mutator->blocking &&
-        tri_load_relaxed(&mutator->state) != TRI_MUTATOR_RUNNING)
+    if (mutator != waiting_for && !mutator->blocking && tri_load_relaxed(&mutator->state) != TRI_MUTATOR_RUNNING)
       tri_mutator_set_running(mutator);
 }
 
@@ -135,8 +134,7 @@ bool tri_world_keep_running(tri_world *world) {
   tri_mutator_full *mutator = tri_world_current_mutator(world);
   if (mutator && !mutator->blocking) return false;
   tri_lock_acquire(&world->lock);
-  while (world->stopping && world->stopper_token != tri_thread_token())
-    tri_lock_wait(&world->lock, &world->resumed, 0);
+  while (world->stopping && world->stopper_token != tri_thread_token()) tri_lock_wait(&world->lock, &world->resumed, 0);
   return true;
 }
 

@@ -20,8 +20,8 @@ typedef struct tri_world {
   tri_collect collect; // first: the floors below see the heap as this
   tri_roots roots;
   tri_lock lock;
-  pthread_cond_t arrived;    // a mutator parked, blocked, or finished its handshake
-  pthread_cond_t resumed;    // the world was started again, or a mutator was let go
+  pthread_cond_t arrived;     // a mutator parked, blocked, or finished its handshake
+  pthread_cond_t resumed;     // the world was started again, or a mutator was let go
   tri_mutator_full *mutators; // [lock]
   uint32_t mutator_count;     // [lock; atomic read]
   bool stopping;              // [lock] a stop is wanted or in force
@@ -33,23 +33,25 @@ typedef struct tri_world {
   // [stw] Of this cycle: stores shade the new value only, and the final stop scans stacks and roots again. By policy,
   // or while plain roots exist.
   bool dijkstra;
-  uint64_t limit_bytes;       // [const]
-  uint32_t stress_interval;   // [const]
+  uint64_t limit_bytes;     // [const]
+  uint32_t stress_interval; // [const]
 
   // Set by the pacer after each cycle. [atomic]
-  int64_t trigger_bytes;      // allocation since the last cycle that starts the next; INT64_MAX: never
-  int64_t urgent_bytes;       // allocation at which a cycle that has not begun is begun by whoever allocates
-  uint32_t inline_cycles;     // the triggering thread runs the cycle itself when it is the only mutator
+  int64_t trigger_bytes;           // allocation since the last cycle that starts the next; INT64_MAX: never
+  int64_t urgent_bytes;            // allocation at which a cycle that has not begun is begun by whoever allocates
+  uint32_t inline_cycles;          // the triggering thread runs the cycle itself when it is the only mutator
   uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
-  uint32_t cycle_wanted;      // [atomic] a background cycle was asked for and has not begun
+  uint32_t cycle_wanted;           // [atomic] a background cycle was asked for and has not begun
 
   // What the floor above provides; called by allocation slow paths with no lock held.
   void (*start_cycle)(struct tri_world *world, tri_mutator_full *mutator);
   void (*collect_for_memory)(struct tri_world *world, tri_mutator_full *mutator);
-  uint64_t assist_ns_total;   // [atomic]
+  uint64_t assist_ns_total; // [atomic]
 } tri_world;
 
-static inline tri_world *tri_world_of_heap(tri_heap *heap) { return (tri_world *)(void *)heap; }
+static inline tri_world *tri_world_of_heap(tri_heap *heap) {
+  return (tri_world *)(void *)heap;
+}
 
 tri_status tri_world_init(tri_world *world, const tri_options *options);
 void tri_world_destroy(tri_world *world);

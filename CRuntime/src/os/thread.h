@@ -15,7 +15,9 @@ uint64_t tri_thread_id(void);
 /// An address that no other living thread answers: a cheap identity. Initial-exec, so that it costs no call
 /// in a shared library either.
 extern __thread char tri_thread_token_byte __attribute__((tls_model("initial-exec")));
-static inline uintptr_t tri_thread_token(void) { return (uintptr_t)&tri_thread_token_byte; }
+static inline uintptr_t tri_thread_token(void) {
+  return (uintptr_t)&tri_thread_token_byte;
+}
 /// Monotonic time.
 uint64_t tri_clock_ns(void);
 /// CPU time of the calling thread.

@@ -23,17 +23,25 @@ bool tri_thread_stack_bounds(tri_stack_bounds *out) {
   return true;
 }
 
-uint64_t tri_thread_id(void) { return (uint64_t)syscall(SYS_gettid); }
+uint64_t tri_thread_id(void) {
+  return (uint64_t)syscall(SYS_gettid);
+}
 
 static uint64_t tri_clock_read(clockid_t clock) {
   struct timespec now;
   clock_gettime(clock, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
-uint64_t tri_clock_ns(void) { return tri_clock_read(CLOCK_MONOTONIC); }
-uint64_t tri_thread_cpu_ns(void) { return tri_clock_read(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t tri_clock_ns(void) {
+  return tri_clock_read(CLOCK_MONOTONIC);
+}
+uint64_t tri_thread_cpu_ns(void) {
+  return tri_clock_read(CLOCK_THREAD_CPUTIME_ID);
+}
 
-void tri_thread_yield(void) { sched_yield(); }
+void tri_thread_yield(void) {
+  sched_yield();
+}
 
 uint64_t tri_cache_bytes(void) {
   long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -70,5 +78,7 @@ bool tri_thread_start(void *(*function)(void *), void *context, void *out_pthrea
   return error == 0;
 }
 
-void tri_thread_join(void *pthread_slot) { pthread_join(*(pthread_t *)pthread_slot, NULL); }
+void tri_thread_join(void *pthread_slot) {
+  pthread_join(*(pthread_t *)pthread_slot, NULL);
+}
 #endif

@@ -42,7 +42,9 @@ bool tri_vm_commit(void *start, size_t bytes) {
   return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-bool tri_vm_discard(void *start, size_t bytes) { return madvise(start, bytes, MADV_DONTNEED) == 0; }
+bool tri_vm_discard(void *start, size_t bytes) {
+  return madvise(start, bytes, MADV_DONTNEED) == 0;
+}
 
 void *tri_vm_map(size_t bytes) {
   if (tri_vm_refused()) return NULL;
@@ -50,7 +52,9 @@ void *tri_vm_map(size_t bytes) {
   return start == MAP_FAILED ? NULL : start;
 }
 
-void tri_vm_release(void *start, size_t bytes) { munmap(start, bytes); }
+void tri_vm_release(void *start, size_t bytes) {
+  munmap(start, bytes);
+}
 
 void tri_vm_wish_huge_pages(void *start, size_t bytes, bool wanted) {
   // A kernel without huge pages answers EINVAL, which is the same as a wish not granted.

@@ -9,16 +9,16 @@
 #include "base/lock.h"
 
 enum {
-  TRI_META_SIZES = 13,         // powers of two from 16 bytes to 64 KiB
+  TRI_META_SIZES = 13,            // powers of two from 16 bytes to 64 KiB
   TRI_META_PIECE_BYTES = 1 << 18, // larger amortises mmap, smaller wastes less in small heaps
 };
 
 typedef struct tri_meta {
   tri_lock lock;
-  struct tri_meta_mapping *mappings;  // [lock]
+  struct tri_meta_mapping *mappings;          // [lock]
   struct tri_meta_free *free[TRI_META_SIZES]; // [lock]
-  uintptr_t bump, bump_end;           // [lock]
-  uint64_t mapped_bytes;              // [lock; read anywhere]
+  uintptr_t bump, bump_end;                   // [lock]
+  uint64_t mapped_bytes;                      // [lock; read anywhere]
 } tri_meta;
 
 void tri_meta_init(tri_meta *meta);

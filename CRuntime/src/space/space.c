@@ -17,14 +17,14 @@ enum tri_table {
   TRI_TABLE_COUNT,
 };
 static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
-    TRI_GRANULE_LOG2 + 3,                      // one bit per granule, 8 per byte
-    TRI_GRANULE_LOG2 + 3,                      //
-    TRI_GRANULE_LOG2 + 3,                      //
-    TRI_GRANULE_LOG2 + 3,                      //
-    TRI_PAGE_LOG2 - 2,                         // 4 bytes per page
-    TRI_BLOCK_LOG2 - 1,                        // 2 bytes per block
+    TRI_GRANULE_LOG2 + 3,                          // one bit per granule, 8 per byte
+    TRI_GRANULE_LOG2 + 3,                          //
+    TRI_GRANULE_LOG2 + 3,                          //
+    TRI_GRANULE_LOG2 + 3,                          //
+    TRI_PAGE_LOG2 - 2,                             // 4 bytes per page
+    TRI_BLOCK_LOG2 - 1,                            // 2 bytes per block
     TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2 - 6, // 64 bytes per 4 pages
-    TRI_CHUNK_LOG2 - 7,                        // 128 bytes per chunk
+    TRI_CHUNK_LOG2 - 7,                            // 128 bytes per chunk
 };
 
 enum { TRI_VM_PAGE_BYTES = 4096, TRI_RESERVATION_SMALLEST = 16 << 20 };
@@ -70,7 +70,8 @@ static void *tri_space_reserve(uint64_t *heap_bytes) {
 
 static void *tri_space_table(const tri_space *space, enum tri_table wanted) {
   uintptr_t start = space->start + space->reserved_bytes;
-  for (int table = 0; table < (int)wanted; table++) start += tri_table_bytes((enum tri_table)table, space->reserved_bytes);
+  for (int table = 0; table < (int)wanted; table++)
+    start += tri_table_bytes((enum tri_table)table, space->reserved_bytes);
   return (void *)start;
 }
 

@@ -30,8 +30,8 @@ struct tri_span;
 struct tri_chunk;
 
 typedef struct tri_space {
-  uintptr_t start;         // [const] first byte of the heap, chunk-aligned
-  uint64_t reserved_bytes; // [const] of the heap alone, whole chunks
+  uintptr_t start;          // [const] first byte of the heap, chunk-aligned
+  uint64_t reserved_bytes;  // [const] of the heap alone, whole chunks
   uint64_t committed_bytes; // [lock:pages; atomic] whole arenas
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
@@ -41,12 +41,12 @@ typedef struct tri_space {
   void *reservation;            // [const]
   size_t reservation_bytes;     // [const]
   tri_lock pages_lock;
-  uint32_t chunk_count;         // [lock:pages] committed chunks
-  uint32_t first_maybe_free;    // [lock:pages] no chunk below it has a free block
-  uint64_t used_pages;          // [lock:pages; read anywhere] handed out
-  uint64_t touched_pages;       // [lock:pages; read anywhere] handed out at least once since the system gave them
-  uint64_t arena_bytes;         // [const] unit of growth
-  bool huge_pages;              // [const]
+  uint32_t chunk_count;      // [lock:pages] committed chunks
+  uint32_t first_maybe_free; // [lock:pages] no chunk below it has a free block
+  uint64_t used_pages;       // [lock:pages; read anywhere] handed out
+  uint64_t touched_pages;    // [lock:pages; read anywhere] handed out at least once since the system gave them
+  uint64_t arena_bytes;      // [const] unit of growth
+  bool huge_pages;           // [const]
   tri_meta meta;
 } tri_space;
 

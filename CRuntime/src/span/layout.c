@@ -2,12 +2,14 @@
 
 #include "base/bits.h"
 
-static bool tri_mask_fits(uint64_t mask, uint32_t words) { return words <= 64 && (mask & ~tri_low_bits(words)) == 0; }
+static bool tri_mask_fits(uint64_t mask, uint32_t words) {
+  return words <= 64 && (mask & ~tri_low_bits(words)) == 0;
+}
 
 tri_status tri_layout_check(const tri_layout_description *description) {
   bool masked = description->form == TRI_LAYOUT_MASK;
-  bool has_masks = description->prefix_words || description->prefix_mask || description->period_words ||
-                   description->period_mask;
+  bool has_masks =
+      description->prefix_words || description->prefix_mask || description->period_words || description->period_mask;
   if ((uint32_t)description->form > TRI_LAYOUT_CUSTOM) return TRI_BAD_LAYOUT;
   if (!masked && has_masks) return TRI_BAD_LAYOUT;
   if (!tri_mask_fits(description->prefix_mask, description->prefix_words)) return TRI_BAD_LAYOUT;

@@ -18,8 +18,8 @@ typedef struct tri_size_class_info {
   uint32_t slot_granules;
   uint32_t slot_inverse; // ceil(2^35 / slot_bytes)
   uint32_t span_pages;
-  uint32_t slots;        // in a span
-  uint32_t groups;       // in a span
+  uint32_t slots;  // in a span
+  uint32_t groups; // in a span
   // slot_granules words: where slots start in a group. NULL above 64 granules, where each slot has words of its own.
   const uint64_t *slot_starts;
 } tri_size_class_info;

@@ -122,8 +122,8 @@ tri_span_class *tri_spans_class(tri_spans *spans, struct tri_layout *layout, uin
   if (window) return tri_spans_class_by_id(spans, window / 2);
   tri_lock_acquire(&spans->layouts_lock);
   window = layout->window_of_class[size_class];
-  tri_span_class *class = window ? spans->classes[window / 2]
-                                 : tri_spans_make_class_locked(spans, layout, size_class, out_status);
+  tri_span_class *class =
+      window ? spans->classes[window / 2] : tri_spans_make_class_locked(spans, layout, size_class, out_status);
   tri_lock_release(&spans->layouts_lock);
   return class;
 }

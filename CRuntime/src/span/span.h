@@ -27,11 +27,11 @@ typedef enum tri_span_state {
 
 typedef struct tri_span {
   uintptr_t start;
-  uint64_t object_bytes;     // large: the object's size, a multiple of 16
-  uint32_t slot_bytes;       // small
-  uint32_t slot_inverse;     // small
-  uint32_t slots;            // small; 1 for large
-  uint32_t class_id;         // small: span class; large: layout id
+  uint64_t object_bytes; // large: the object's size, a multiple of 16
+  uint32_t slot_bytes;   // small
+  uint32_t slot_inverse; // small
+  uint32_t slots;        // small; 1 for large
+  uint32_t class_id;     // small: span class; large: layout id
   uint32_t page_count;
   uint32_t next;             // [lock:class] next on its class's list, as an index; 0 ends it
   uint32_t next_group;       // [lock:class] groups below it were claimed in this generation
@@ -54,15 +54,15 @@ typedef struct tri_orphan {
 } tri_orphan;
 
 typedef struct tri_span_class {
-  struct tri_layout *layout; // [const]
+  struct tri_layout *layout;       // [const]
   const tri_size_class_info *info; // [const]
-  uint32_t id;               // [const]
-  uint32_t size_class;       // [const]
-  uint64_t scan_mask;        // [const] all references of a slot, if it has at most 64 words and a mask
+  uint32_t id;                     // [const]
+  uint32_t size_class;             // [const]
+  uint64_t scan_mask;              // [const] all references of a slot, if it has at most 64 words and a mask
   tri_lock lock;
-  uint32_t list_generation;  // [lock] the lists below are of this sweep generation; older ones are void
-  uint32_t partial;          // [lock] spans with groups not yet claimed
-  tri_orphan *orphans;       // [lock]
+  uint32_t list_generation; // [lock] the lists below are of this sweep generation; older ones are void
+  uint32_t partial;         // [lock] spans with groups not yet claimed
+  tri_orphan *orphans;      // [lock]
 } tri_span_class;
 
 /// The heap's spans and what describes them.
@@ -70,16 +70,16 @@ typedef struct tri_spans {
   tri_space space;
   tri_size_class_info size_classes[TRI_SIZE_CLASS_COUNT];
   tri_lock layouts_lock;
-  uint32_t class_count;          // [lock:layouts; atomic] ids below it are valid; id 0 is nobody
-  uint32_t layout_count;         // [lock:layouts; atomic]
-  tri_span_class **classes;      // [atomic entries] TRI_SPAN_CLASS_MAX + 2
-  struct tri_layout **layouts;   // [atomic entries]
-  uint64_t *scan_masks;          // by class id: what the marker reads; 0 means "the long way"
-  struct tri_layout *layout_list; // [lock:layouts]
+  uint32_t class_count;                                // [lock:layouts; atomic] ids below it are valid; id 0 is nobody
+  uint32_t layout_count;                               // [lock:layouts; atomic]
+  tri_span_class **classes;                            // [atomic entries] TRI_SPAN_CLASS_MAX + 2
+  struct tri_layout **layouts;                         // [atomic entries]
+  uint64_t *scan_masks;                                // by class id: what the marker reads; 0 means "the long way"
+  struct tri_layout *layout_list;                      // [lock:layouts]
   struct tri_layout *leaf, *references, *conservative; // [const]
-  uint64_t tag_mask, tag_value;  // [const]
-  uint32_t sweep_generation;     // [stw; atomic] goes up when M becomes A
-  uint64_t span_count;           // [atomic] in use
+  uint64_t tag_mask, tag_value;                        // [const]
+  uint32_t sweep_generation;                           // [stw; atomic] goes up when M becomes A
+  uint64_t span_count;                                 // [atomic] in use
 } tri_spans;
 
 tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
@@ -98,7 +98,9 @@ void tri_spans_each_orphan(tri_spans *spans, void (*each)(void *context, const s
 static inline tri_span_class *tri_spans_class_by_id(const tri_spans *spans, uint32_t id) {
   return tri_load_acquire(&spans->classes[id]);
 }
-static inline tri_span *tri_span_by_index(const tri_spans *spans, uint32_t index) { return &spans->space.spans[index]; }
+static inline tri_span *tri_span_by_index(const tri_spans *spans, uint32_t index) {
+  return &spans->space.spans[index];
+}
 static inline uint32_t tri_span_index(const tri_spans *spans, const tri_span *span) {
   return (uint32_t)(span - spans->space.spans);
 }

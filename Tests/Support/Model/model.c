@@ -11,16 +11,16 @@
 #include "tricolor.h"
 
 typedef enum model_kind {
-  MODEL_PAIR,      // 16 bytes: id, one reference
-  MODEL_NODE,      // 48 bytes: id, three references at odd places
-  MODEL_WIDE,      // 512 bytes, references in the first and the last word
-  MODEL_ARRAY,     // references only; element 0 is a leaf that carries the id
-  MODEL_RECORDS,   // prefix of two words, then records of three words with one reference each
-  MODEL_CUSTOM,    // traced by a function
-  MODEL_WORDS,     // conservative
-  MODEL_OWNER,     // leaf with a destroy callback
+  MODEL_PAIR,        // 16 bytes: id, one reference
+  MODEL_NODE,        // 48 bytes: id, three references at odd places
+  MODEL_WIDE,        // 512 bytes, references in the first and the last word
+  MODEL_ARRAY,       // references only; element 0 is a leaf that carries the id
+  MODEL_RECORDS,     // prefix of two words, then records of three words with one reference each
+  MODEL_CUSTOM,      // traced by a function
+  MODEL_WORDS,       // conservative
+  MODEL_OWNER,       // leaf with a destroy callback
   MODEL_OWNING_NODE, // references and a destroy callback
-  MODEL_LEAF,      // any size, uninitialised
+  MODEL_LEAF,        // any size, uninitialised
   MODEL_KINDS,
 } model_kind;
 
@@ -57,7 +57,7 @@ typedef struct model_thread {
   uint64_t random;
   tri_mutator *mutator;
   tri_handle *table_handle;
-  void **table;               // a reference array of the heap
+  void **table; // a reference array of the heap
   model_shadow *roots[MODEL_ROOTS];
   model_shadow *all;
   uint64_t next_id;
@@ -70,7 +70,8 @@ static _Thread_local model_thread *model_current;
 _Noreturn static void model_fail(const model_thread *thread, const char *what, const model_shadow *shadow) {
   fprintf(stderr, "model: seed %llu: %s (object %p, id %llu, kind %d, %u edges)\n",
           (unsigned long long)thread->shared->options.seed, what, shadow ? shadow->object : NULL,
-          shadow ? (unsigned long long)shadow->id : 0, shadow ? (int)shadow->kind : -1, shadow ? shadow->edge_count : 0);
+          shadow ? (unsigned long long)shadow->id : 0, shadow ? (int)shadow->kind : -1,
+          shadow ? shadow->edge_count : 0);
   abort();
 }
 
@@ -80,7 +81,9 @@ static uint64_t model_random(model_thread *thread) {
   thread->random ^= thread->random << 17;
   return (thread->random * UINT64_C(2685821657736338717)) >> 16;
 }
-static uint32_t model_below(model_thread *thread, uint32_t limit) { return (uint32_t)(model_random(thread) % limit); }
+static uint32_t model_below(model_thread *thread, uint32_t limit) {
+  return (uint32_t)(model_random(thread) % limit);
+}
 
 // ---- Where ids and references are, by kind ----
 
@@ -135,12 +138,13 @@ static void model_make_layouts(model_shared *shared) {
       [MODEL_NODE] = {.form = TRI_LAYOUT_MASK, .prefix_words = 6, .prefix_mask = 0x2a},
       [MODEL_WIDE] = {.form = TRI_LAYOUT_MASK, .prefix_words = 64, .prefix_mask = 2 | UINT64_C(1) << 63},
       [MODEL_ARRAY] = {.form = TRI_LAYOUT_REFERENCES},
-      [MODEL_RECORDS] = {.form = TRI_LAYOUT_MASK, .prefix_words = 2, .prefix_mask = 2, .period_words = 3, .period_mask = 4},
+      [MODEL_RECORDS] =
+          {.form = TRI_LAYOUT_MASK, .prefix_words = 2, .prefix_mask = 2, .period_words = 3, .period_mask = 4},
       [MODEL_CUSTOM] = {.form = TRI_LAYOUT_CUSTOM, .trace = model_trace},
       [MODEL_WORDS] = {.form = TRI_LAYOUT_CONSERVATIVE},
       [MODEL_OWNER] = {.form = TRI_LAYOUT_LEAF, .destroy = model_destroy, .context = shared},
-      [MODEL_OWNING_NODE] = {.form = TRI_LAYOUT_MASK, .prefix_words = 4, .prefix_mask = 0xc, .destroy = model_destroy,
-                             .context = shared},
+      [MODEL_OWNING_NODE] =
+          {.form = TRI_LAYOUT_MASK, .prefix_words = 4, .prefix_mask = 0xc, .destroy = model_destroy, .context = shared},
       [MODEL_LEAF] = {.form = TRI_LAYOUT_LEAF},
   };
   for (int kind = 0; kind < MODEL_KINDS; kind++)
@@ -173,10 +177,22 @@ static void *model_allocate_object(model_thread *thread, model_shadow *shadow) {
   tri_layout *layout = shared->layouts[shadow->kind];
   void *object = NULL;
   switch (shadow->kind) {
-  case MODEL_PAIR: shadow->bytes = 16; shadow->edge_count = 1; return tri_new(m, shared->pair, 16);
-  case MODEL_NODE: shadow->bytes = 48; shadow->edge_count = 3; return tri_new(m, shared->node, 48);
-  case MODEL_WIDE: shadow->bytes = 512; shadow->edge_count = 2; return tri_new(m, shared->wide, 512);
-  case MODEL_OWNING_NODE: shadow->bytes = 32; shadow->edge_count = 2; return tri_new(m, shared->owning_node, 32);
+  case MODEL_PAIR:
+    shadow->bytes = 16;
+    shadow->edge_count = 1;
+    return tri_new(m, shared->pair, 16);
+  case MODEL_NODE:
+    shadow->bytes = 48;
+    shadow->edge_count = 3;
+    return tri_new(m, shared->node, 48);
+  case MODEL_WIDE:
+    shadow->bytes = 512;
+    shadow->edge_count = 2;
+    return tri_new(m, shared->wide, 512);
+  case MODEL_OWNING_NODE:
+    shadow->bytes = 32;
+    shadow->edge_count = 2;
+    return tri_new(m, shared->owning_node, 32);
   case MODEL_OWNER: shadow->bytes = 16; return tri_alloc(m, layout, 16 + model_below(thread, 100));
   case MODEL_ARRAY:
     shadow->edge_count = model_below(thread, 200) == 0 ? 20000 : model_below(thread, 90);
@@ -277,7 +293,8 @@ static void model_store(model_thread *thread) {
   void **slot = model_slot(from, edge), *value = to ? to->object : NULL;
   if (model_below(thread, 3) == 0) {
     void *old = tri_swap(thread->mutator, from->object, slot, value);
-    if (old != (from->edges[edge] ? from->edges[edge]->object : NULL)) model_fail(thread, "a swap answers another value", from);
+    if (old != (from->edges[edge] ? from->edges[edge]->object : NULL))
+      model_fail(thread, "a swap answers another value", from);
   } else {
     tri_store(thread->mutator, from->object, slot, value);
   }
@@ -399,7 +416,8 @@ static void model_collect(model_thread *thread) {
     if (shared->mail[box]) return;
   if (statistics.live_objects < held) model_fail(thread, "fewer objects are alive than are reachable", NULL);
   if (statistics.live_objects > held) {
-    fprintf(stderr, "model: %llu objects are alive (%llu marked), %llu reachable\n", (unsigned long long)statistics.live_objects, (unsigned long long)statistics.marked_objects_at_last_cycle,
+    fprintf(stderr, "model: %llu objects are alive (%llu marked), %llu reachable\n",
+            (unsigned long long)statistics.live_objects, (unsigned long long)statistics.marked_objects_at_last_cycle,
             (unsigned long long)held);
     model_fail(thread, "garbage was not reclaimed", NULL);
   }
@@ -568,7 +586,8 @@ model_result model_run(model_options options) {
         model_fail(&threads[index], "an object was not destroyed with its heap", shadow);
     model_free_shadows(threads[index].all);
   }
-  for (int box = 0; box < MODEL_MAILBOXES; box++) model_free_shadows(shared.mail[box] ? shared.mail[box]->next = NULL, shared.mail[box] : NULL);
+  for (int box = 0; box < MODEL_MAILBOXES; box++)
+    model_free_shadows(shared.mail[box] ? shared.mail[box]->next = NULL, shared.mail[box] : NULL);
   free(threads);
   free(handles);
   return shared.result;

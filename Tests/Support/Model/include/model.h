@@ -11,14 +11,14 @@ typedef struct model_options {
   uint64_t seed;
   uint32_t operations; // per thread
   uint32_t threads;
-  bool precise;        // threads attach without native stack scanning; reclaimed counts are then exact
+  bool precise; // threads attach without native stack scanning; reclaimed counts are then exact
   bool explicit_free;
-  bool automatic;      // cycles start by themselves as well
+  bool automatic; // cycles start by themselves as well
   tri_barrier_policy barrier;
-  uint32_t trace;      // 2: second pass in every cycle
+  uint32_t trace; // 2: second pass in every cycle
   uint32_t stress_interval;
   uint64_t limit_bytes;
-  bool plain_roots;    // the root tables are found through a plain range
+  bool plain_roots; // the root tables are found through a plain range
 } model_options;
 
 typedef struct model_result {
