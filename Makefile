@@ -12,7 +12,7 @@ LIB := .build-lib/libtricolor.so
 C_SOURCES := $(shell find CRuntime/src -name '*.c')
 LIB_SOURCES := $(shell find CRuntime Sources/TricolorCore Sources/TricolorC -type f) Package.swift
 
-.PHONY: all test bench bench-full lib soak sanitize lint clean tools
+.PHONY: all test bench bench-full bench-tools lib soak sanitize lint clean tools
 
 
 tools:
@@ -22,18 +22,25 @@ lib: $(LIB)
 
 # Embedded Swift: the same collector without the Swift runtime.
 $(LIB): $(LIB_SOURCES) | tools
-	$(SWIFT) build -c release --traits EmbeddedC --product tricolor-c --scratch-path .build-embedded \
-	  -Xlinker -soname=libtricolor.so
 	@mkdir -p .build-lib
+	./tools/exports.sh >.build-lib/exports.map
+	$(SWIFT) build -c release --traits EmbeddedC --product tricolor-c --scratch-path .build-embedded \
+	  -Xlinker -soname=libtricolor.so -Xlinker -Bsymbolic -Xlinker --version-script=.build-lib/exports.map
 	cp .build-embedded/release/libtricolor-c.so $@
 
 test: tools $(LIB)
 	./tools/test.sh
 
-bench: tools $(LIB)
+# jemalloc is what we compare with; the others are welcome.
+bench-tools: tools
+	@./tools/install-tools.sh libc6-dev libjemalloc-dev
+	@./tools/install-tools.sh --optional libmimalloc2.0 libtcmalloc-minimal4 libgc-dev
+	@./tools/install-contenders.sh
+
+bench: bench-tools $(LIB)
 	./bench/run.sh --quick
 
-bench-full: tools $(LIB)
+bench-full: bench-tools $(LIB)
 	./bench/run.sh --full
 
 soak: tools

@@ -63,6 +63,7 @@ extern __thread tri_mutator *TRI_NULLABLE tri_thread_mutator_current __attribute
 void *TRI_NULLABLE tri_refill_type(tri_mutator *mutator, tri_type type) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
 void tri_store_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
 void tri_init_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
 void *TRI_NULLABLE tri_swap_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot,
@@ -160,15 +161,34 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc(tri_mutator *mutator, tri_layout 
   return object;
 }
 
+// Every heap's first span classes are the plain leaves, one per size class: their windows are found by arithmetic.
+// `kind` is 0, or TRI_WINDOW_ZEROED.
+TRI_ALWAYS_INLINE struct tri_window *tri_mutator_leaf_window(tri_mutator *mutator, size_t bytes, uint32_t kind) {
+  return tri_mutator_window(mutator, 2 * (1 + tri_size_class(bytes)) + kind);
+}
+
 /// A new object without references and with undefined contents: the cheapest of all.
 TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf_uninitialized(tri_mutator *mutator, size_t bytes) {
   if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_slow(mutator, bytes);
-  // Every heap's first span classes are the plain leaves, one per size class; window 0 stays empty.
-  struct tri_window *window = tri_mutator_window(mutator, 2 * (1 + tri_size_class(bytes)));
+  struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, 0);
   uint64_t free_slots = window->free_slots;
   if (TRI_UNLIKELY(!free_slots)) return tri_alloc_leaf_slow(mutator, bytes);
   window->free_slots = free_slots & (free_slots - 1);
   return (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * window->slot_bytes);
+}
+
+/// A new zeroed object without references: tri_alloc() with the leaf layout, and a load less.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf(tri_mutator *mutator, size_t bytes) {
+  if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
+  uint32_t kind = bytes <= TRI_ZERO_AHEAD_BYTES_MAX ? TRI_WINDOW_ZEROED : 0;
+  struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, kind);
+  uint64_t free_slots = window->free_slots;
+  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
+  window->free_slots = free_slots & (free_slots - 1);
+  size_t slot_bytes = window->slot_bytes;
+  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
+  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX) tri_zero_variable(object, slot_bytes);
+  return object;
 }
 
 /// Stores a reference into a slot of an object: barrier and store in one, with no safepoint between.

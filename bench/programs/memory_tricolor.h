@@ -65,16 +65,15 @@ static inline void mem_finish(void) {
 /// What a hot loop keeps in registers, as an interpreter would: the API takes the mutator as an argument.
 typedef struct mem_self {
   tri_mutator *mutator;
-  tri_layout *leaf;
 } mem_self;
 static inline mem_self mem_self_get(void) {
-  return (mem_self){mem_mutator, mem_layout_leaf};
+  return (mem_self){mem_mutator};
 }
 static inline void *mem_self_leaf(mem_self self, size_t n) {
   return tri_alloc_leaf_uninitialized(self.mutator, n);
 }
 static inline void *mem_self_leaf_zeroed(mem_self self, size_t n) {
-  return tri_alloc(self.mutator, self.leaf, n);
+  return tri_alloc_leaf(self.mutator, n);
 }
 static inline void mem_self_free(mem_self self, void *pointer) {
   if (MEM_EXPLICIT_FREE) tri_free(self.mutator, pointer);
@@ -84,7 +83,7 @@ static inline void *mem_leaf(size_t n) {
   return tri_alloc_leaf_uninitialized(mem_mutator, n);
 }
 static inline void *mem_leaf_zeroed(size_t n) {
-  return tri_alloc(mem_mutator, mem_layout_leaf, n);
+  return tri_alloc_leaf(mem_mutator, n);
 }
 static inline void *mem_mixed(size_t n) {
   return tri_alloc(mem_mutator, mem_layout_mixed, n);

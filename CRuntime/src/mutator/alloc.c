@@ -397,6 +397,10 @@ void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
   return tri_allocate_small(full, tri_spans_class_by_id(spans, 1 + tri_size_class(bytes)), true, &status);
 }
 
+void *tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) {
+  return tri_alloc_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+}
+
 tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_type *out_type) {
   if (bytes == 0 || bytes < 8 * (size_t)layout->description.prefix_words) return TRI_BAD_LAYOUT;
   if (bytes > TRI_SMALL_BYTES_MAX) return TRI_TOO_LARGE;
