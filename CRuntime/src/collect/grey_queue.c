@@ -20,7 +20,10 @@ tri_grey_chunk *tri_grey_chunk_take_empty(tri_grey_queue *queue) {
   if (chunk) queue->unused = chunk->next;
   tri_lock_release(&queue->lock);
   if (!chunk) chunk = tri_meta_allocate(queue->meta, sizeof *chunk);
-  TRI_CHECK(chunk, "out of memory for grey objects: the system refused 4096 bytes in the middle of marking");
+  if (!chunk) {
+    tri_store_relaxed(&queue->overflowed, 1u);
+    return NULL;
+  }
   chunk->next = NULL;
   chunk->count = 0;
   return chunk;

@@ -35,12 +35,14 @@ typedef struct tri_grey_queue {
   tri_grey_chunk *unused; // [lock]
   uint32_t chunk_count;   // [lock; atomic read] waiting chunks
   uint32_t workers;       // [lock]
-  uint32_t hungry;        // [lock; atomic read] workers waiting for a chunk: the others donate
+  uint32_t overflowed;      // [atomic] items were dropped: something marked was not scanned
+  uint32_t hungry;          // [lock; atomic read] workers waiting for a chunk: the others donate
 } tri_grey_queue;
 
 void tri_grey_init(tri_grey_queue *queue, tri_meta *meta);
 void tri_grey_destroy(tri_grey_queue *queue);
-/// An empty chunk to fill. Never NULL: without memory for grey objects marking cannot go on, which is fatal.
+/// An empty chunk to fill, or NULL when memory is refused. The caller then drops the items it has no room for, which
+/// stay marked: the stop of mark termination finds them again (tri_mark_recover).
 tri_grey_chunk *tri_grey_chunk_take_empty(tri_grey_queue *queue);
 /// Shares a filled chunk (an empty one is kept for reuse).
 void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk);
@@ -56,5 +58,8 @@ static inline bool tri_grey_wanted(const tri_grey_queue *queue) {
 }
 /// No chunk and no worker.
 bool tri_grey_is_empty(tri_grey_queue *queue);
+static inline bool tri_grey_has_overflowed(const tri_grey_queue *queue) {
+  return tri_load_relaxed(&queue->overflowed) != 0;
+}
 
 #endif

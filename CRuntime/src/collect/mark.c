@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/step.h"
+#include "os/vm.h"
 
 bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
   memset(marker, 0, sizeof *marker);
@@ -30,6 +31,7 @@ static void tri_chunk_push(tri_collect *collect, tri_grey_chunk **chunk, tri_gre
     *chunk = NULL;
   }
   if (!*chunk) *chunk = tri_grey_chunk_take_empty(&collect->grey);
+  if (!*chunk) return;
   (*chunk)->items[(*chunk)->count++] = item;
 }
 
@@ -126,6 +128,10 @@ static void tri_marker_spill(tri_marker *marker) {
   uint32_t moved = 0, wanted = marker->depth / 2;
   while (moved < wanted) {
     tri_grey_chunk *chunk = tri_grey_chunk_take_empty(&marker->collect->grey);
+    if (!chunk) {
+      moved = wanted;
+      break;
+    }
     uint32_t count = wanted - moved < TRI_GREY_CHUNK_ITEMS ? wanted - moved : TRI_GREY_CHUNK_ITEMS;
     memcpy(chunk->items, marker->stack + moved, count * sizeof *marker->stack);
     chunk->count = count;
@@ -150,6 +156,10 @@ static void tri_marker_take_chunk(tri_marker *marker, tri_grey_chunk *chunk) {
 static void tri_marker_share_all(tri_marker *marker) {
   while (marker->depth) {
     tri_grey_chunk *chunk = tri_grey_chunk_take_empty(&marker->collect->grey);
+    if (!chunk) {
+      marker->depth = 0;
+      break;
+    }
     uint32_t count = marker->depth < TRI_GREY_CHUNK_ITEMS ? marker->depth : TRI_GREY_CHUNK_ITEMS;
     marker->depth -= count;
     memcpy(chunk->items, marker->stack + marker->depth, count * sizeof *marker->stack);
@@ -324,6 +334,47 @@ uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) 
   tri_add_relaxed(&marker->collect->marked_objects, marker->marked_objects);
   marker->marked_objects = 0;
   return scanned;
+}
+
+// ---- Out of memory for grey objects ----
+
+// A window's slots are marked and hold what was there before: they must not be scanned.
+static void tri_recover_skip_window(void *context, const struct tri_window *window) {
+  tri_collect *collect = context;
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    tri_bit_set(collect->spans.space.bits.checked, tri_space_granule(&collect->spans.space, slot));
+  }
+}
+
+static void tri_recover_span(tri_marker *marker, const tri_span *span) {
+  const tri_space *space = &marker->collect->spans.space;
+  uint64_t bytes = tri_span_object_bytes(span);
+  for (uint32_t slot = 0; slot < span->slots; slot++) {
+    uintptr_t object = span->start + slot * bytes;
+    uint64_t granule = tri_space_granule(space, object);
+    if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.checked, granule)) continue;
+    marker->stack[marker->depth++] = object - space->start;
+    // In small portions: a full stack would have to spill, which is what failed.
+    if (marker->depth >= TRI_MARK_BATCH) tri_marker_run(marker, UINT64_MAX, false);
+  }
+}
+
+void tri_mark_recover(tri_marker *marker, tri_window_walk *each_window, void *context) {
+  tri_collect *collect = marker->collect;
+  const tri_spans *spans = &collect->spans;
+  each_window(context, tri_recover_skip_window, collect);
+  uint64_t indices = collect->mark_limit_bytes >> (TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2);
+  while (tri_grey_has_overflowed(&collect->grey)) {
+    tri_store_relaxed(&collect->grey.overflowed, 0u);
+    for (uint64_t index = 0; index < indices; index++) {
+      const tri_span *span = tri_span_by_index(spans, (uint32_t)index);
+      if (tri_load_acquire(&span->state) == TRI_SPAN_FREE) continue;
+      if (!tri_layout_is_leaf(tri_span_layout(spans, span))) tri_recover_span(marker, span);
+    }
+    tri_marker_run(marker, UINT64_MAX, false);
+  }
+  tri_vm_discard(spans->space.bits.checked, spans->space.committed_bytes / TRI_GRANULE_BYTES / 8);
 }
 
 // ---- The simple way ----

@@ -203,6 +203,23 @@ void tri_cycle_start_world(tri_heap *heap) {
   if (pause > heap->cycle.pause_ns_longest) heap->cycle.pause_ns_longest = pause;
 }
 
+static void tri_cycle_each_window(void *context, void (*each)(void *, const struct tri_window *), void *argument) {
+  tri_heap *heap = context;
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    tri_mutator_each_window(mutator, each, argument);
+  tri_spans_each_orphan(&heap->world.collect.spans, each, argument);
+}
+
+// World stopped: what was dropped for want of memory is found again.
+static void tri_cycle_recover(tri_heap *heap) {
+  tri_grey_queue *grey = &heap->world.collect.grey;
+  if (!tri_grey_has_overflowed(grey)) return;
+  tri_report("the system refused memory for grey objects: marking again what was marked, in a stop");
+  tri_grey_worker_begin(grey);
+  tri_mark_recover(&heap->marker, tri_cycle_each_window, heap);
+  tri_grey_worker_end(grey);
+}
+
 static void tri_cycle_flush_all(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     tri_barrier_flush(&mutator->barrier, &heap->world.collect);
@@ -225,6 +242,7 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
     tri_marker_run(&heap->marker, (uint64_t)TRI_FINISH_BUDGET_OBJECTS << attempt, false);
     tri_grey_worker_end(grey);
   }
+  if (tri_grey_is_empty(grey)) tri_cycle_recover(heap);
   return tri_grey_is_empty(grey);
 }
 
@@ -240,11 +258,12 @@ void tri_cycle_mark_stopped(tri_heap *heap) {
     if (mutator->stack_grey) tri_mutator_shade(mutator);
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
   tri_helpers_mark(heap);
+  tri_cycle_recover(heap);
 }
 
 void tri_cycle_assert_marking_complete(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
-  TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey),
+  TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey) && !tri_grey_has_overflowed(&heap->world.collect.grey),
             "phase markTermination: marking ends with %u chunks of grey objects and %u workers left",
             heap->world.collect.grey.chunk_count, heap->world.collect.grey.workers);
   for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {

@@ -63,6 +63,7 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
   switch (what) {
   case TRI_BREAK_LEFTOVER_GREY: {
     tri_grey_chunk *chunk = tri_grey_chunk_take_empty(&collect->grey);
+    TRI_CHECK(chunk, "no memory to break something with");
     chunk->count = 1;
     tri_grey_share(&collect->grey, chunk);
     return;

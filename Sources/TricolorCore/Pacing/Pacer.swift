@@ -52,7 +52,8 @@ public struct Pacer: Sendable {
   /// The plan for the next cycle, from what the last one found.
   public mutating func plan(after input: tri_pacing_input) -> tri_pacing {
     learn(input)
-    let predictedMarkNs = input.live_objects * markNsPerObject
+    let (product, overflow) = input.live_objects.multipliedReportingOverflow(by: markNsPerObject)
+    let predictedMarkNs = overflow ? UInt64.max : product
     let inline = predictedMarkNs <= Self.inlineMarkNs
     var goal = nextGoal(input)
     if input.mutators <= 1 && predictedMarkNs <= Self.negligibleMarkNs {
@@ -109,7 +110,7 @@ public struct Pacer: Sendable {
   /// Objects to mark per MiB allocated, so that marking is over when the reserve is used up.
   private func assistRate(objects: UInt64, reserve: UInt64) -> UInt32 {
     if reserve == 0 { return 0 }
-    let perMiB = (objects + objects / 4) * (1 << 20) / max(reserve, 1 << 16)
-    return UInt32(clamping: perMiB)
+    let (scaled, overflow) = (objects + objects / 4).multipliedReportingOverflow(by: 1 << 20)
+    return overflow ? UInt32.max : UInt32(clamping: scaled / max(reserve, 1 << 16))
   }
 }
