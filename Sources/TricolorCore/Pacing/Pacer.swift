@@ -1,7 +1,9 @@
 // Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
 // clock, no lock.
 //
-//   goal     = max(minimum heap, live x (100 + growth) / 100, touched), at most the limit
+//   goal     = max(minimum heap, live + growth x live, live + growth x small heap runway, touched), at most the limit
+//              where the small heap runway is 24 MiB, at most twice live: below 24 MiB live a cycle costs more than the
+//              memory it saves
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes ever asked for: else what
 //              overshoots one goal would raise the next
 //   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
@@ -28,6 +30,9 @@ public struct Pacer: Sendable {
 
   /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
   static let inlineMarkNs: UInt64 = 300_000
+
+  /// Measured on binary trees of depth 18 (8 MiB live): 60 cycles and 0.74 of jemalloc's time without it.
+  static let smallHeapRunwayBytes: UInt64 = 24 << 20
 
   /// A mark predicted to take less than this is next to nothing: reusing memory that is still in the cache saves more
   /// (128-byte objects with nothing live: 7.2 ns with a 4 MiB window, 3.2-4.3 ns with 1 MiB, level 2 cache 2 MiB).
@@ -84,8 +89,10 @@ public struct Pacer: Sendable {
   private mutating func nextGoal(_ input: tri_pacing_input) -> UInt64 {
     // Off means no trigger; the goal is still reported as if it were the default.
     let percent = growthPercent == UInt32.max ? 100 : UInt64(growthPercent)
-    let (product, overflow) = input.live_bytes.multipliedReportingOverflow(by: 100 + percent)
-    let grown = max(minimumHeapBytes, overflow ? UInt64.max : product / 100)
+    let growing = max(input.live_bytes, min(2 * min(input.live_bytes, 1 << 40), Self.smallHeapRunwayBytes))
+    let (product, overflow) = growing.multipliedReportingOverflow(by: percent)
+    let (sum, sumOverflow) = (product / 100).addingReportingOverflow(input.live_bytes)
+    let grown = max(minimumHeapBytes, overflow || sumOverflow ? UInt64.max : sum)
     largestGoalBytes = max(grown, largestGoalBytes)
     let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
     return limitBytes > 0 ? min(goal, limitBytes) : goal
