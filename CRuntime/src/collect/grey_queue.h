@@ -35,8 +35,8 @@ typedef struct tri_grey_queue {
   tri_grey_chunk *unused; // [lock]
   uint32_t chunk_count;   // [lock; atomic read] waiting chunks
   uint32_t workers;       // [lock]
-  uint32_t overflowed;      // [atomic] items were dropped: something marked was not scanned
-  uint32_t hungry;          // [lock; atomic read] workers waiting for a chunk: the others donate
+  uint32_t overflowed;    // [atomic] items were dropped: something marked was not scanned
+  uint32_t hungry;        // [lock; atomic read] workers waiting for a chunk: the others donate
 } tri_grey_queue;
 
 void tri_grey_init(tri_grey_queue *queue, tri_meta *meta);

@@ -21,11 +21,13 @@ TRI_NO_TSAN static bool tri_window_holds(const struct tri_window *window, const 
   return *(volatile const uintptr_t *)&window->base == base && (*(volatile const uint64_t *)&window->free_slots & bit);
 }
 
-// Whether a slot waits in a window, of another mutator or left by one that is gone: then it was freed already. Under
+// Whether a slot waits in a window, of any mutator or left by one that is gone: then it was freed already. Under
 // the class's lock no window of the class is refilled, so base and mask belong together.
 static bool tri_slot_waits(const tri_mutator_full *own, const tri_object_place *place) {
   tri_world *world = own->world;
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, place->span->class_id);
+  const struct tri_window *own_window = tri_mutator_window((tri_mutator *)(uintptr_t)&own->fast, 2 * class->id);
+  if (tri_window_holds(&own_window[0], place) || tri_window_holds(&own_window[1], place)) return true;
   if (tri_load_relaxed(&world->mutator_count) == 1 && !tri_load_relaxed(&class->orphans)) return false;
   bool waits = false;
   tri_lock_acquire(&world->lock);
@@ -101,6 +103,8 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
   uint64_t granule = tri_space_granule(&spans->space, place.start);
   if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
     tri_free_refuse(object, "it was freed already, or never allocated");
+  // A loaded window of this mutator included: its slot may have a destroy callback, or a neighbour that was freed
+  // from elsewhere.
   if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator, &place))
     tri_free_refuse(object, "it was freed already");
   if (place.span->has_destroy) tri_free_destroy(mutator, &place);
@@ -111,38 +115,65 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
     tri_free_by_bit(mutator, &place);
 }
 
-// A slot goes back where it came from if its group is in a window of this mutator: every slot of a loaded group is
-// allocated or waiting, so the window's mask alone tells a double free.
-static bool tri_free_into_window(tri_mutator_full *mutator, void *object) {
-  const tri_spans *spans = &mutator->world->collect.spans;
-  tri_span *span = tri_span_at(spans, (uintptr_t)object);
-  if (!span || span->state != TRI_SPAN_SMALL || tri_load_acquire(&span->has_freed)) return false;
-  uint64_t offset = (uintptr_t)object - span->start;
-  uint32_t slot = tri_slot_index(offset, span->slot_inverse);
+// Puts a slot back. Every slot of a loaded group is allocated or waiting, so the window's mask alone tells a double
+// free.
+static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_place *place, void *object,
+                                     uint32_t slot) {
+  uint64_t bit = UINT64_C(1) << (slot & 63);
+  if (__builtin_expect((place->window->free_slots & bit) != 0, 0)) tri_free_refuse(object, "it was freed already");
+  if (place->zeroed) memset(object, 0, place->slot_bytes);
+  mutator->freed_bytes += place->slot_bytes;
+  place->window->free_slots |= bit;
+}
+
+// The window of this mutator that holds the group an object is in, remembered for the next free: programs free
+// neighbours. False when there is none, or when freeing takes more than putting a slot back.
+static bool tri_free_find_window(tri_mutator_full *mutator, void *object) {
+  tri_span *span = tri_span_at(&mutator->world->collect.spans, (uintptr_t)object);
+  if (!span || span->state != TRI_SPAN_SMALL || span->has_destroy) return false;
+  uint32_t slot = tri_slot_index((uintptr_t)object - span->start, span->slot_inverse);
   uint32_t group = slot / TRI_WINDOW_SLOTS;
   uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
   struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
-  bool zeroed = window->base != base;
-  window += zeroed;
-  if (window->base != base || (uint64_t)slot * span->slot_bytes != offset || slot >= span->slots) return false;
-  uint64_t bit = UINT64_C(1) << (slot % TRI_WINDOW_SLOTS);
-  if (window->free_slots & bit) tri_free_refuse(object, "it was freed already");
-  if (span->has_destroy) {
-    const tri_object_place place = {span, (uintptr_t)object, slot};
-    tri_free_destroy(mutator, &place);
-  }
-  if (zeroed) memset(object, 0, span->slot_bytes);
-  mutator->freed_bytes += span->slot_bytes;
-  window->free_slots |= bit;
+  bool zeroed = window[0].base != base;
+  if (slot >= span->slots || window[zeroed].base != base) return false;
+  mutator->last_freed = (tri_free_place){
+      .base = base,
+      .bytes = tri_group_slots(span->slots, group) * span->slot_bytes,
+      .slot_bytes = span->slot_bytes,
+      .slot_inverse = span->slot_inverse,
+      .zeroed = zeroed,
+      .window = &window[zeroed],
+      .span = span,
+  };
+  return true;
+}
+
+// The shortcut: two comparisons and a multiplication instead of the way through page map and span.
+static inline bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
+  const tri_free_place *last = &mutator->last_freed;
+  uint64_t offset = (uintptr_t)object - last->base;
+  if (offset >= last->bytes || last->window->base != last->base) return false;
+  uint32_t slot = tri_slot_index(offset, last->slot_inverse);
+  if ((uint64_t)slot * last->slot_bytes != offset) return false;
+  const tri_space *space = &mutator->world->collect.spans.space;
+  if (tri_load_acquire(&last->span->has_freed) &&
+      tri_bit_test(space->bits.freed, tri_space_granule(space, (uintptr_t)object)))
+    return false;
+  tri_free_put_back(mutator, last, object, slot);
   return true;
 }
 
 void tri_free(tri_mutator *mutator, void *object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
-  if (!object || object == tri_empty_object()) return;
   tri_assert_owner(full, "freeing");
   tri_step(TRI_STEP_FREE);
-  if (mutator->barrier || !tri_free_into_window(full, object)) tri_free_general(full, object);
+  // While marking a freed slot must not be handed out before the cycle ends.
+  if (__builtin_expect(!mutator->barrier, 1)) {
+    if (tri_free_into_last(full, object)) return;
+    if (tri_free_find_window(full, object) && tri_free_into_last(full, object)) return;
+  }
+  if (object && object != tri_empty_object()) tri_free_general(full, object);
 }
 
 void *tri_object_start(tri_heap *heap, const void *address) {

@@ -11,11 +11,10 @@ enum {
   TRI_MUTATOR_MAPPING_BYTES = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
 };
 
-void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
-  TRI_CHECK(mutator->thread_token == tri_thread_token(),
-            "%s with a mutator that belongs to thread %llu: a mutator is used only by the thread that attached it",
+_Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *what) {
+  if (mutator->thread_token == tri_thread_token()) tri_fatal("%s inside a blocking region", what);
+  tri_fatal("%s with a mutator that belongs to thread %llu: a mutator is used only by the thread that attached it",
             what, (unsigned long long)mutator->thread_id);
-  TRI_CHECK(!mutator->blocking, "%s inside a blocking region", what);
 }
 
 void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey) {

@@ -41,6 +41,17 @@ typedef struct tri_operand_stack {
   void **top;
 } tri_operand_stack;
 
+/// Where the last explicit free put a slot back (mutator/free.c). A stale one fails the comparison with its window.
+typedef struct tri_free_place {
+  uintptr_t base;
+  uint32_t bytes; // of the group
+  uint32_t slot_bytes;
+  uint32_t slot_inverse;
+  bool zeroed;
+  struct tri_window *window;
+  tri_span *span;
+} tri_free_place;
+
 enum { TRI_SCOPE_BLOCK_SLOTS = 126 };
 typedef struct tri_scope_block {
   struct tri_scope_block *previous;
@@ -82,6 +93,7 @@ typedef struct tri_mutator_full {
   tri_marker marker;                 // [owner] for assists; stack is NULL until the first one
   int64_t assist_credit;             // [owner] objects marked ahead of what allocation owes
   uint32_t refills_since_stress;     // [owner]
+  tri_free_place last_freed;         // [owner]
   uint64_t freed_bytes;              // [owner; relaxed read] explicitly
   uint64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters
   uint64_t unaccounted_freed_bytes;  // [owner]
@@ -91,8 +103,12 @@ static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) {
   return (tri_mutator_full *)(void *)mutator;
 }
 
-/// Traps with a sentence unless the calling thread owns the mutator.
-void tri_assert_owner(const tri_mutator_full *mutator, const char *what);
+_Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *what) __attribute__((cold, noinline));
+/// Traps with a sentence unless the calling thread owns the mutator and is not in a blocking region.
+static inline void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
+  if (__builtin_expect(mutator->thread_token != tri_thread_token() || mutator->blocking, 0))
+    tri_report_owner(mutator, what);
+}
 
 /// Derives the mutator's barrier from the phase, this cycle's policy and the colour of its stack: the one place that
 /// does (S5). The owner, or the collector while it is stopped.

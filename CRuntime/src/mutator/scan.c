@@ -45,8 +45,12 @@ static void tri_scan_from(const tri_scan *scan, uintptr_t stack_pointer, bool wi
   tri_scan_scopes(scan);
   tri_scan_operand_stacks(scan);
   if (mutator->precise) return;
-  if (stack_pointer >= mutator->stack.low && stack_pointer < mutator->stack.high)
-    tri_scan_native_stack(scan, stack_pointer, mutator->stack.high);
+  TRI_CHECK(
+      stack_pointer >= mutator->stack.low && stack_pointer < mutator->stack.high,
+      "thread %llu runs on a stack it was not attached with: references on a fiber's stack would be missed; attach "
+      "with TRI_ATTACH_PRECISE and hold them in handle scopes",
+      (unsigned long long)mutator->thread_id);
+  tri_scan_native_stack(scan, stack_pointer, mutator->stack.high);
   if (!with_registers) return;
   for (int index = 0; index < TRI_REGISTER_COUNT; index++)
     scan->each(scan->context, mutator->registers.words[index], TRI_WORD_AMBIGUOUS);
