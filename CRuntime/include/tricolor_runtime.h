@@ -107,6 +107,9 @@ typedef struct tri_pacing {
   bool inline_cycles;
 } tri_pacing;
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing);
+/// Between these no sweep ends, so the front's pacing state belongs to the caller. sweep_finished() runs inside them.
+void tri_pacing_lock(tri_heap *heap);
+void tri_pacing_unlock(tri_heap *heap);
 
 TRI_END_NONNULL
 TRI_EXTERN_C_END

@@ -146,6 +146,13 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
 }
 
+void tri_pacing_lock(tri_heap *heap) {
+  tri_lock_acquire(&heap->world.collect.sweep_lock);
+}
+void tri_pacing_unlock(tri_heap *heap) {
+  tri_lock_release(&heap->world.collect.sweep_lock);
+}
+
 // Counted by the threads that free, so that freeing costs no shared write.
 static uint64_t tri_explicitly_freed_bytes(tri_heap *heap) {
   tri_lock_acquire(&heap->world.lock);

@@ -1,6 +1,7 @@
 // Collector: one heap's garbage collector. gc() is the table of contents of a cycle; the loops are in C.
 //
 // Invariants  everything here between tri_cycle_begin and tri_cycle_end happens under the cycle lock: one thread.
+//             The pacer is used under the pacing lock.
 //             Between stopping and starting the world nothing is allocated and no lock of a mutator is taken.
 // Callers     Heap.gc, tri_collect, the collector thread, an allocating thread that crosses the trigger.
 // Not here    how far to let the heap grow (Pacer), which phase moves are legal (Phase).
@@ -188,8 +189,10 @@ public final class Collector: @unchecked Sendable {
   /// 25...100000, or `TRI_GROWTH_OFF`. False, and nothing changed, for anything else.
   public func setGrowthPercent(_ percent: UInt32) -> Bool {
     guard Pacer.isValid(growthPercent: percent) else { return false }
+    tri_pacing_lock(heap)
     pacer.growthPercent = percent
     pace()
+    tri_pacing_unlock(heap)
     return true
   }
 }
