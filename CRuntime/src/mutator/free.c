@@ -63,7 +63,8 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
     tri_free_refuse((void *)place->start, "it was freed already");
   // After the bit: a sweep or refill that sees the flag takes the bit up.
   tri_store_release(&place->span->has_freed, 1u);
-  tri_add_relaxed(&place->span->freed_slots, 1u);
+  // A hint only: an increment lost between threads makes the span wait a little longer.
+  tri_store_relaxed(&place->span->freed_slots, tri_load_relaxed(&place->span->freed_slots) + 1);
   mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
   if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed) && tri_span_is_worth_walking(place->span))
     tri_free_relist(world, place->span);
