@@ -79,7 +79,7 @@ void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words);
 
 enum {
   /// Stores into this root are not barriered: from the next cycle on its heap shades every stored value
-  /// and scans stacks and roots again in the final stop.
+  /// and scans stacks and roots again in the final stop. Registering one waits for a cycle that is under way.
   TRI_ROOT_PLAIN = 1u << 0,
   /// The words may be anything, interior pointers included.
   TRI_ROOT_CONSERVATIVE = 1u << 1,
@@ -90,7 +90,7 @@ enum {
 tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_t flags);
 /// Forgets the range that starts here. Errors: TRI_NOT_FOUND.
 tri_status tri_root_remove_range(tri_heap *heap, void *words);
-/// A function that hands roots to tri_visit(). Runs on the collecting thread; implies TRI_ROOT_PLAIN unless
+/// A function that hands roots to tri_visit(). Runs on the collecting thread, beside mutators. Pass TRI_ROOT_PLAIN unless
 /// all memory it reads is stored to with tri_root_store().
 typedef void tri_root_function(tri_visitor *visitor, void *TRI_NULLABLE context);
 tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, void *TRI_NULLABLE context,

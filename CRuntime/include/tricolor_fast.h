@@ -24,7 +24,8 @@ struct tri_window {
   uintptr_t base;
   uint32_t slot_bytes;
   uint32_t loaded_next; ///< the windows this mutator has ever loaded, as a list
-  uint64_t reserved;
+  uint32_t generation;  ///< sweep generation in which it was loaded
+  uint32_t reserved;
 };
 
 enum {
@@ -135,7 +136,8 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_new(tri_mutator *mutator, tri_type type
   void *object;
   if (TRI_UNLIKELY(!free_slots)) {
     object = tri_refill_type(mutator, type);
-    if (TRI_UNLIKELY(!object)) return object;
+    // No hint here: with one, clang takes the whole calling function for cold.
+    if (!object) return object;
   } else {
     window->free_slots = free_slots & (free_slots - 1);
     object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);

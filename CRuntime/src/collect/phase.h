@@ -15,6 +15,9 @@ static inline bool tri_phase_barrier_is_on(tri_phase phase) {
   return phase != TRI_PHASE_OFF;
 }
 
+/// Off, as every thread sees it that has seen a consequence of the phase changing.
+#define tri_phase_is_off(collect) (tri_load_ordered(&(collect)->phase) == TRI_PHASE_OFF)
+
 /// Says in the first lines of a function what phase it belongs to.
 #define tri_assert_phase(collect, expected)                                                                            \
   do {                                                                                                                 \

@@ -41,7 +41,10 @@ void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t wait
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
   uint64_t pages = collect->spans.space.committed_bytes >> TRI_PAGE_LOG2;
-  // Atomic: a thread that was late for the last sweep may still look at these, and then fails to claim.
+  uint32_t generation = collect->spans.sweep_generation + 1;
+  // A thread that was late for the last sweep may still look at these. First the cursor it knows is made void, so that
+  // it cannot claim with it a unit that only this sweep has.
+  tri_store_ordered(&sweep->cursor, (uint64_t)generation << 32 | UINT32_MAX);
   uint32_t limit = (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
   uint32_t units = (limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
   tri_store_relaxed(&sweep->limit, limit);
@@ -54,7 +57,6 @@ void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t wait
   sweep->allocated_bytes = allocated_bytes;
   sweep->waiting_objects = waiting_objects;
   sweep->started_ns = tri_clock_ns();
-  uint32_t generation = collect->spans.sweep_generation + 1;
   tri_store_relaxed(&sweep->generation, generation);
   tri_store_release(&collect->spans.sweep_generation, generation);
   tri_store_release(&sweep->running, 1u);
@@ -147,9 +149,10 @@ static bool tri_sweep_claim(tri_sweep_state *sweep, uint32_t *out_unit) {
 bool tri_sweep_unit(tri_collect *collect) {
   tri_sweep_state *sweep = &collect->sweep;
   if (!tri_sweep_is_running(collect)) return false;
-  tri_assert_phase(collect, TRI_PHASE_OFF);
   uint32_t unit;
   if (!tri_sweep_claim(sweep, &unit)) return false;
+  // Only with a claim in hand: until then the sweep may be over and the next cycle begun.
+  tri_assert_phase(collect, TRI_PHASE_OFF);
   tri_step(TRI_STEP_SWEEP_UNIT);
   uint64_t began = tri_clock_ns();
   uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;

@@ -13,15 +13,21 @@ enum {
 
 // ---- Begin and end ----
 
-void tri_cycle_begin(tri_heap *heap, tri_mode mode) {
-  tri_mutator_full *own = tri_world_current_mutator(&heap->world);
-  if (own && own->blocking) own = NULL;
-  // While this thread waits, the cycle it waits for must be able to stop it.
-  if (own) tri_blocking_begin(&own->fast);
-  tri_thread_others_block(own);
+// While this thread waits, the cycle it waits for must be able to stop it; and until its own is over, its mutators of
+// other heaps are set aside.
+static void tri_cycle_wait_for_lock(tri_heap *heap, tri_mutator_full *own, const tri_registers *saved) {
+  tri_thread_others_block(own, tri_registers_stack_pointer(saved), saved);
+  // The entry's frame, which holds the registers, is above.
+  if (own) tri_mutator_wait_below(own, (uintptr_t)__builtin_frame_address(0));
   tri_lock_acquire(&heap->cycle_lock);
-  if (own) tri_blocking_end(&own->fast);
-  tri_thread_others_unblock(own);
+  tri_store_relaxed(&heap->cycle_owner, tri_thread_token());
+  if (own) tri_mutator_wait_over(own);
+}
+
+void tri_cycle_begin_saved(tri_heap *heap, tri_mode mode, const tri_registers *saved) {
+  tri_mutator_full *own = tri_world_current_mutator(&heap->world);
+  if (own && !tri_mutator_is_usable(own)) own = NULL;
+  tri_cycle_wait_for_lock(heap, own, saved);
   TRI_CHECK(tri_load_relaxed(&heap->world.collect.phase) == TRI_PHASE_OFF, "a cycle begins in phase %s",
             tri_phase_name(heap->world.collect.phase));
   tri_store_relaxed(&heap->cycle_running, 1u);
@@ -46,7 +52,9 @@ void tri_cycle_end(tri_heap *heap) {
   tri_store_relaxed(&heap->cycles, heap->cycles + 1);
   if (cycle->mode != TRI_MODE_BACKGROUND) tri_store_relaxed(&heap->cycles_forced, heap->cycles_forced + 1);
   tri_store_relaxed(&heap->cycle_running, 0u);
+  tri_store_relaxed(&heap->cycle_owner, (uintptr_t)0);
   tri_lock_release(&heap->cycle_lock);
+  tri_thread_others_unblock();
 }
 
 void tri_cycle_finish_sweep(tri_heap *heap) {
@@ -77,8 +85,9 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     tri_mutator_set_barrier(mutator, true, mutator->stack_grey);
-    tri_mutator_mark_windows(mutator);
+    tri_mutator_blacken(mutator);
   }
+  heap->world.blackening = true;
   tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
 }
 
@@ -86,6 +95,7 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_set_barrier(mutator, false, false);
+  heap->world.blackening = false;
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   if (heap->world.stopper) tri_mutator_show_windows(heap->world.stopper);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
@@ -134,7 +144,11 @@ _Noreturn void tri_cycle_fail(tri_heap *heap, const char *sentence) {
 static void tri_handshake_enable_barrier(tri_mutator_full *mutator, void *context) {
   (void)context;
   tri_mutator_set_barrier(mutator, true, true);
-  tri_mutator_mark_windows(mutator);
+}
+
+static void tri_handshake_blacken(tri_mutator_full *mutator, void *context) {
+  (void)context;
+  tri_mutator_blacken(mutator);
 }
 
 static void tri_handshake_scan_stack(tri_mutator_full *mutator, void *context) {
@@ -153,11 +167,18 @@ static void tri_handshake_flush(tri_mutator_full *mutator, void *context) {
 
 void tri_cycle_enable_barrier(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
-  tri_world_handshake(&heap->world, tri_handshake_enable_barrier, NULL);
-  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
+  tri_world *world = &heap->world;
+  // Two rounds: were a mutator to allocate black while another's stores are not yet barriered, that one could hide the
+  // last reference to a white object in a black one.
+  tri_world_handshake(world, tri_handshake_enable_barrier, NULL);
+  tri_lock_acquire(&world->lock);
+  world->blackening = true;
+  tri_lock_release(&world->lock);
+  tri_world_handshake(world, tri_handshake_blacken, NULL);
+  tri_spans_each_orphan(&world->collect.spans, tri_window_mark, &world->collect);
   // After the last acknowledgement: what is allocated beyond this is black.
-  tri_space *space = &heap->world.collect.spans.space;
-  tri_store_release(&heap->world.collect.mark_limit_bytes, tri_load_acquire(&space->committed_bytes));
+  tri_space *space = &world->collect.spans.space;
+  tri_store_release(&world->collect.mark_limit_bytes, tri_load_acquire(&space->committed_bytes));
 }
 
 void tri_cycle_scan_roots(tri_heap *heap) {

@@ -60,6 +60,28 @@ static void tri_heap_sweep_finished(tri_collect *collect) {
   heap->front.sweep_finished(heap->front.context);
 }
 
+static void tri_heap_exclude_below(void *context, uintptr_t stack_pointer) {
+  tri_heap *heap = context;
+  tri_mutator_full *own = tri_world_current_mutator(&heap->world);
+  if (own && !tri_mutator_is_usable(own)) own = NULL;
+  tri_thread_others_block(own, stack_pointer, NULL);
+  if (own) tri_mutator_wait_below(own, stack_pointer);
+  tri_lock_acquire(&heap->cycle_lock);
+  if (own) tri_mutator_wait_over(own);
+  tri_thread_others_unblock();
+}
+
+static bool tri_heap_exclude_cycles(tri_world *world) {
+  tri_heap *heap = (tri_heap *)(void *)world;
+  if (tri_load_relaxed(&heap->cycle_owner) == tri_thread_token()) return false;
+  tri_thread_with_stack(tri_heap_exclude_below, heap);
+  return true;
+}
+
+static void tri_heap_allow_cycles(tri_world *world) {
+  tri_lock_release(&((tri_heap *)(void *)world)->cycle_lock);
+}
+
 // ---- Life ----
 
 tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri_heap **out_heap) {
@@ -75,6 +97,8 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   heap->cache_bytes = tri_cache_bytes();
   heap->world.start_cycle = tri_heap_start_cycle;
   heap->world.collect_for_memory = tri_heap_collect_for_memory;
+  heap->world.exclude_cycles = tri_heap_exclude_cycles;
+  heap->world.allow_cycles = tri_heap_allow_cycles;
   heap->world.collect.sweep_finished = tri_heap_sweep_finished;
   tri_lock_init(&heap->cycle_lock, TRI_RANK_CYCLE);
   tri_lock_init(&heap->hooks_lock, TRI_RANK_ROOTS);

@@ -45,6 +45,7 @@ struct tri_heap {
   tri_front front;     // [const]
   tri_lock cycle_lock;
   uint64_t cache_bytes;   // [const] of a core, level 2
+  uintptr_t cycle_owner;  // [atomic] token of the thread that holds the cycle lock
   uint32_t cycle_running; // [atomic] from begin to the sweep's start
   tri_cycle_record cycle;
   tri_marker marker; // [cycle lock] the collecting thread's

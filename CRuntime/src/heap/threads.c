@@ -15,6 +15,7 @@ enum {
 typedef struct tri_helper_start {
   tri_heap *heap;
   uint32_t index;
+  uint32_t job; // the last one before it started
 } tri_helper_start;
 
 static void *tri_helper_main(void *context) {
@@ -22,7 +23,7 @@ static void *tri_helper_main(void *context) {
   tri_heap *heap = start.heap;
   tri_helpers *helpers = &heap->helpers;
   tri_marker *marker = &helpers->markers[start.index];
-  uint32_t seen = 0;
+  uint32_t seen = start.job;
   tri_lock_acquire(&helpers->lock);
   for (;;) {
     while (helpers->job == seen && !helpers->quit) tri_lock_wait(&helpers->lock, &helpers->wake, 0);
@@ -58,7 +59,7 @@ static void tri_helpers_start_missing(tri_heap *heap) {
     uint32_t index = helpers->started;
     tri_helper_start *start = tri_meta_allocate(&heap->world.collect.spans.space.meta, sizeof *start);
     if (!start || !tri_marker_init(&helpers->markers[index], &heap->world.collect)) return;
-    *start = (tri_helper_start){heap, index};
+    *start = (tri_helper_start){heap, index, helpers->job};
     if (!tri_thread_start(tri_helper_main, start, &helpers->threads[index])) {
       tri_marker_destroy(&helpers->markers[index]);
       return;

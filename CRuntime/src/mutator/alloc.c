@@ -74,12 +74,21 @@ typedef struct tri_claim {
   bool merge_freed;
 } tri_claim;
 
+// The explicit frees of one bitmap word, unless marking has begun meanwhile: what was freed since may still be in a
+// barrier buffer, and stays as it is until the swap.
+static uint64_t tri_claim_freed(const tri_claim *claim, uint64_t word) {
+  uint64_t *place = &claim->collect->spans.space.bits.freed[word];
+  uint64_t freed = __atomic_exchange_n(place, 0, __ATOMIC_SEQ_CST);
+  if (tri_phase_is_off(claim->collect)) return freed;
+  tri_or_relaxed(place, freed);
+  return 0;
+}
+
 // Takes every free slot that starts in one bitmap word; `starts` are the slot starts there. Returns A before.
 static uint64_t tri_claim_word(const tri_claim *claim, uint64_t word, uint64_t starts) {
   const tri_bitmaps *bits = &claim->collect->spans.space.bits;
   uint64_t taken = tri_load_relaxed(&bits->allocated[word]);
-  if (claim->merge_freed && tri_load_relaxed(&bits->freed[word]))
-    taken &= ~__atomic_exchange_n(&bits->freed[word], 0, __ATOMIC_RELAXED);
+  if (claim->merge_freed && tri_load_relaxed(&bits->freed[word])) taken &= ~tri_claim_freed(claim, word);
   tri_store_relaxed(&bits->allocated[word], taken | starts);
   // Black from the start: markers never scan what is handed out in this cycle.
   if (claim->marking && (starts & ~taken)) tri_or_relaxed(&bits->marked[word], starts & ~taken);
@@ -114,10 +123,10 @@ static uint64_t tri_claim_wide(const tri_claim *claim, const tri_size_class_info
 static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span *span, const tri_size_class_info *info,
                                        uint32_t group) {
   const tri_collect *collect = &mutator->world->collect;
-  bool marking = mutator->fast.barrier != 0;
+  bool marking = mutator->allocates_black;
   tri_claim claim = {collect, span, 0, tri_group_slots(info->slots, group), marking,
                      // A free during marking takes effect after the swap.
-                     !marking && tri_load_acquire(&span->has_freed)};
+                     tri_phase_is_off(collect) && tri_load_acquire(&span->has_freed)};
   claim.first_word =
       (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
   return info->slot_starts ? tri_claim_narrow(&claim, info) : tri_claim_wide(&claim, info);
@@ -142,7 +151,7 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   refill->window->loaded_next = loaded_next;
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
-  if (refill->mutator->fast.barrier) tri_window_mark(&refill->mutator->world->collect, refill->window);
+  if (refill->mutator->allocates_black) tri_window_mark(&refill->mutator->world->collect, refill->window);
   tri_meta_free(&refill->mutator->world->collect.spans.space.meta, orphan, sizeof *orphan);
   return true;
 }
@@ -155,6 +164,7 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
     if (!free_slots) continue;
     refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
     refill->window->slot_bytes = info->slot_bytes;
+    refill->window->generation = tri_load_relaxed(&refill->mutator->world->collect.spans.sweep_generation);
     refill->window->free_slots = free_slots;
     refill->dirty = !span->fresh;
     return true;
@@ -169,7 +179,7 @@ static bool tri_refill_from_list_locked(tri_refill *refill) {
     tri_span *span = tri_span_by_index(spans, class->partial);
     if (tri_refill_from_span_locked(refill, span)) return true;
     // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
-    if (tri_span_is_worth_walking(span) && !refill->mutator->fast.barrier) {
+    if (tri_span_is_worth_walking(span) && tri_phase_is_off(&refill->mutator->world->collect)) {
       tri_store_relaxed(&span->freed_slots, 0u);
       span->next_group = 0;
       span->fresh = 0;
@@ -330,7 +340,7 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_allocation_account(mutator, pages << TRI_PAGE_LOG2);
   tri_span *span = tri_span_make_large(&collect->spans, layout, object_bytes, pages, run);
   uint64_t granule = tri_space_granule(&collect->spans.space, span->start);
-  if (mutator->fast.barrier) tri_bit_set(collect->spans.space.bits.marked, granule);
+  if (mutator->allocates_black) tri_bit_set(collect->spans.space.bits.marked, granule);
   tri_bit_set(collect->spans.space.bits.allocated, granule);
   return (void *)span->start;
 }
@@ -359,7 +369,7 @@ static uint32_t tri_aligned_size_class(uint64_t bytes, uint64_t alignment) {
 tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, size_t alignment, void **out_object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   if (!tri_is_power_of_two(alignment) || alignment > TRI_ALIGNMENT_MAX) return TRI_BAD_ALIGNMENT;
-  if (bytes > TRI_OBJECT_BYTES_MAX) return TRI_TOO_LARGE;
+  if (bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes) return TRI_TOO_LARGE;
   void *object;
   tri_status status = TRI_OK;
   if (bytes == 0) {

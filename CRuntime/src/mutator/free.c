@@ -66,7 +66,8 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
   // A hint only: an increment lost between threads makes the span wait a little longer.
   tri_store_relaxed(&place->span->freed_slots, tri_load_relaxed(&place->span->freed_slots) + 1);
   mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
-  if (!mutator->fast.barrier && !tri_load_relaxed(&place->span->listed) && tri_span_is_worth_walking(place->span))
+  if (tri_phase_is_off(&world->collect) && !tri_load_relaxed(&place->span->listed) &&
+      tri_span_is_worth_walking(place->span))
     tri_free_relist(world, place->span);
 }
 
@@ -74,7 +75,7 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   tri_collect *collect = &mutator->world->collect;
   tri_space *space = &collect->spans.space;
   uint64_t granule = tri_space_granule(space, place->start);
-  if (mutator->fast.barrier) {
+  if (!tri_phase_is_off(collect)) {
     tri_free_by_bit(mutator, place);
     return;
   }
@@ -137,13 +138,16 @@ static bool tri_free_find_window(tri_mutator_full *mutator, void *object) {
   uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
   struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
   bool zeroed = window[0].base != base;
-  if (slot >= span->slots || window[zeroed].base != base) return false;
+  // A window loaded before the last swap shares its group with others since.
+  uint32_t generation = tri_load_relaxed(&mutator->world->collect.spans.sweep_generation);
+  if (slot >= span->slots || window[zeroed].base != base || window[zeroed].generation != generation) return false;
   mutator->last_freed = (tri_free_place){
       .base = base,
       .bytes = tri_group_slots(span->slots, group) * span->slot_bytes,
       .slot_bytes = span->slot_bytes,
       .slot_inverse = span->slot_inverse,
       .zeroed = zeroed,
+      .generation = generation,
       .window = &window[zeroed],
       .span = span,
   };
@@ -155,11 +159,12 @@ static inline bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
   const tri_free_place *last = &mutator->last_freed;
   uint64_t offset = (uintptr_t)object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return false;
+  const tri_spans *spans = &mutator->world->collect.spans;
+  if (last->generation != tri_load_relaxed(&spans->sweep_generation)) return false;
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return false;
-  const tri_space *space = &mutator->world->collect.spans.space;
   if (tri_load_acquire(&last->span->has_freed) &&
-      tri_bit_test(space->bits.freed, tri_space_granule(space, (uintptr_t)object)))
+      tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, (uintptr_t)object)))
     return false;
   tri_free_put_back(mutator, last, object, slot);
   return true;
@@ -169,8 +174,9 @@ void tri_free(tri_mutator *mutator, void *object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_assert_owner(full, "freeing");
   tri_step(TRI_STEP_FREE);
-  // While marking a freed slot must not be handed out before the cycle ends.
-  if (__builtin_expect(!mutator->barrier, 1)) {
+  // While marking a freed slot must not be handed out before the cycle ends: it may be grey, or in a barrier buffer. By
+  // the phase, not by this thread's barrier: whoever dropped the object may have acknowledged before us.
+  if (__builtin_expect(tri_load_acquire(&full->world->collect.phase) == TRI_PHASE_OFF, 1)) {
     if (tri_free_into_last(full, object)) return;
     if (tri_free_find_window(full, object) && tri_free_into_last(full, object)) return;
   }

@@ -1,5 +1,7 @@
 #include "mutator/mutator.h"
 
+#include <string.h>
+
 #include "mutator/world.h"
 #include "os/vm.h"
 
@@ -21,6 +23,7 @@ void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack
   bool dijkstra = mutator->world->dijkstra;
   uint32_t hybrid = TRI_SHADES_OLD | (stack_grey ? TRI_SHADES_NEW : 0);
   mutator->stack_grey = stack_grey;
+  if (!marking) mutator->allocates_black = false;
   mutator->fast.barrier = !marking ? 0 : dijkstra ? TRI_SHADES_NEW : hybrid;
 }
 
@@ -86,7 +89,8 @@ void tri_window_mark(void *context, const struct tri_window *window) {
   }
 }
 
-void tri_mutator_mark_windows(tri_mutator_full *mutator) {
+void tri_mutator_blacken(tri_mutator_full *mutator) {
+  mutator->allocates_black = true;
   tri_mutator_each_window(mutator, tri_window_mark, &mutator->world->collect);
 }
 
@@ -122,13 +126,22 @@ void tri_mutator_account(tri_mutator_full *mutator) {
   mutator->unaccounted_bytes = mutator->unaccounted_freed_bytes = 0;
 }
 
+static void tri_window_zero(const struct tri_window *window) {
+  for (uint64_t left = window->free_slots; left; left &= left - 1)
+    memset((void *)(window->base + (uint64_t)tri_first_set(left) * window->slot_bytes), 0, window->slot_bytes);
+}
+
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_spans *spans = &mutator->world->collect.spans;
   tri_each_loaded_window(mutator, index, window) {
     if (!window->free_slots) continue;
     tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
-    // Without memory for the record the slots stay allocated until the next cycle finds them dead.
-    if (!orphan) continue;
+    if (!orphan) {
+      // Without memory for the record the slots stay allocated until the next cycle finds them dead. Until then
+      // they are all-zero objects, which may be scanned and destroyed.
+      tri_window_zero(window);
+      continue;
+    }
     tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
     orphan->window = *window;
     orphan->zeroed = (index & TRI_WINDOW_ZEROED) != 0;

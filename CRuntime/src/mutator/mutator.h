@@ -48,6 +48,7 @@ typedef struct tri_free_place {
   uint32_t slot_bytes;
   uint32_t slot_inverse;
   bool zeroed;
+  uint32_t generation; // of the sweep; in a later one the span may be another
   struct tri_window *window;
   tri_span *span;
 } tri_free_place;
@@ -77,7 +78,9 @@ typedef struct tri_mutator_full {
   uintptr_t stack_pointer; // [owner; read while stopped] everything of the stack above it is live
   tri_registers registers; // [owner; read while stopped] of a blocked mutator
   bool stack_grey;         // [owner; collector while stopped] not yet scanned in this cycle
+  bool allocates_black;    // [owner; collector while stopped] refills and large objects set M
   bool blocking;           // [owner] inside a blocking region
+  bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
   tri_barrier_buffer barrier;
   uint32_t loaded_windows; // [owner] windows ever loaded, linked by loaded_next; TRI_WINDOW_LIST_END ends
@@ -99,6 +102,9 @@ typedef struct tri_mutator_full {
   uint64_t unaccounted_freed_bytes;  // [owner]
 } tri_mutator_full;
 
+/// Whether its thread may use it now.
+#define tri_mutator_is_usable(mutator) (!(mutator)->blocking && !(mutator)->away)
+
 static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) {
   return (tri_mutator_full *)(void *)mutator;
 }
@@ -106,13 +112,17 @@ static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) {
 _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *what) __attribute__((cold, noinline));
 /// Traps with a sentence unless the calling thread owns the mutator and is not in a blocking region.
 static inline void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
-  if (__builtin_expect(mutator->thread_token != tri_thread_token() || mutator->blocking, 0))
+  if (__builtin_expect(mutator->thread_token != tri_thread_token() || mutator->blocking || mutator->away, 0))
     tri_report_owner(mutator, what);
 }
 
 /// Derives the mutator's barrier from the phase, this cycle's policy and the colour of its stack: the one place that
 /// does (S5). The owner, or the collector while it is stopped.
 void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey);
+/// From now until marking is over, what this mutator allocates is black; so are the slots that wait in its windows.
+/// Only once every mutator's barrier is on: an unbarriered store into a black object would hide what it stores. The
+/// owner, or the collector while it is stopped.
+void tri_mutator_blacken(tri_mutator_full *mutator);
 
 /// Maps and initialises a mutator for the calling thread; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);
@@ -122,8 +132,6 @@ void tri_mutator_unmap(tri_mutator_full *mutator);
 /// owner is stopped, or by the owner.
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context);
-/// While marking, every slot waiting in a window is black. For the owner's acknowledgement, or the collector.
-void tri_mutator_mark_windows(tri_mutator_full *mutator);
 /// Adds up what waits in windows: marked, but not alive. For the functions that walk windows.
 typedef struct tri_waiting {
   uint64_t bytes, objects;

@@ -130,10 +130,16 @@ static void tri_roots_shade_locked(tri_world *world, const tri_root_range *range
   if (shading.chunk) tri_grey_share(&world->collect.grey, shading.chunk);
 }
 
+// A cycle decides when it begins whether stores shade new values for plain roots: none may appear in the middle of one.
+static bool tri_roots_exclude_cycles(tri_world *world, uint32_t flags) {
+  return (flags & TRI_ROOT_PLAIN) && world->exclude_cycles(world);
+}
+
 tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_t flags) {
   tri_world *world = tri_world_of_heap(heap);
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
+  bool excluded = tri_roots_exclude_cycles(world, flags);
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->ranges;
@@ -147,6 +153,7 @@ tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_
   }
   tri_lock_release(&roots->lock);
   if (locked) tri_lock_release(&world->lock);
+  if (excluded) world->allow_cycles(world);
   return status;
 }
 
@@ -172,6 +179,7 @@ tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, vo
   tri_world *world = tri_world_of_heap(heap);
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
+  bool excluded = tri_roots_exclude_cycles(world, flags);
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->callbacks;
@@ -186,6 +194,7 @@ tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, vo
   }
   tri_lock_release(&roots->lock);
   if (locked) tri_lock_release(&world->lock);
+  if (excluded) world->allow_cycles(world);
   return status;
 }
 
@@ -263,7 +272,7 @@ void tri_handle_free(tri_mutator *mutator, tri_handle *handle) {
 void tri_handle_free_any_thread(tri_heap *heap, tri_handle *handle) {
   tri_world *world = tri_world_of_heap(heap);
   tri_mutator_full *mutator = tri_world_current_mutator(world);
-  if (mutator && !mutator->blocking) {
+  if (mutator && tri_mutator_is_usable(mutator)) {
     tri_handle_free(&mutator->fast, handle);
     return;
   }

@@ -59,21 +59,6 @@ tri_mutator *tri_current_mutator(tri_heap *heap) {
   return mutator ? &mutator->fast : NULL;
 }
 
-static void tri_mutator_set_blocked(tri_mutator_full *mutator);
-static void tri_mutator_set_running(tri_mutator_full *mutator);
-
-// A wait in one heap must not keep another heap's collector waiting: two heaps could wait for each other.
-void tri_thread_others_block(tri_mutator_full *waiting_for) {
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
-    if (mutator != waiting_for && !mutator->blocking) tri_mutator_set_blocked(mutator);
-}
-
-void tri_thread_others_unblock(tri_mutator_full *waiting_for) {
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
-    if (mutator != waiting_for && !mutator->blocking && tri_load_relaxed(&mutator->state) != TRI_MUTATOR_RUNNING)
-      tri_mutator_set_running(mutator);
-}
-
 // ---- States ----
 
 static void tri_world_note_arrival(tri_world *world) {
@@ -82,9 +67,9 @@ static void tri_world_note_arrival(tri_world *world) {
   tri_lock_release(&world->lock);
 }
 
-static void tri_mutator_set_blocked(tri_mutator_full *mutator) {
-  tri_registers_save(&mutator->registers);
-  mutator->stack_pointer = (uintptr_t)__builtin_frame_address(0);
+static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_pointer, const tri_registers *saved) {
+  mutator->stack_pointer = stack_pointer;
+  if (saved) mutator->registers = *saved;
   // Pairs with the collector's compare-exchange to held: it then sees stack pointer, registers and windows.
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_BLOCKED);
   // The collector may have asked before it could see us blocked, and be asleep.
@@ -110,12 +95,46 @@ static void tri_mutator_set_running(tri_mutator_full *mutator) {
   mutator->registers = (tri_registers){{0}};
 }
 
-__attribute__((noinline)) void tri_blocking_begin(tri_mutator *mutator) {
+// ---- One thread, several heaps ----
+
+// How many waits this thread has set its other mutators aside for.
+static __thread uint32_t tri_thread_waits;
+
+void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved) {
+  if (tri_thread_waits++ != 0) return;
+  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+    if (mutator == waiting_for || mutator->blocking) continue;
+    mutator->away = true;
+    tri_mutator_set_blocked(mutator, stack_pointer, saved);
+  }
+}
+
+void tri_thread_others_unblock(void) {
+  if (--tri_thread_waits != 0) return;
+  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+    if (!mutator->away) continue;
+    tri_mutator_set_running(mutator);
+    mutator->away = false;
+  }
+}
+
+// ---- Blocking regions ----
+
+void tri_blocking_begin_saved(tri_mutator *mutator, uintptr_t unused, const tri_registers *saved) {
   tri_mutator_full *full = tri_mutator_of(mutator);
+  (void)unused;
   tri_assert_owner(full, "beginning a blocking region");
   tri_step(TRI_STEP_BLOCKING_BEGIN);
   full->blocking = true;
-  tri_mutator_set_blocked(full);
+  tri_mutator_set_blocked(full, tri_registers_stack_pointer(saved), saved);
+}
+
+static void tri_blocking_end_below(void *context, uintptr_t stack_pointer) {
+  tri_mutator_full *mutator = context;
+  tri_thread_others_block(mutator, stack_pointer, NULL);
+  tri_mutator_set_running(mutator);
+  mutator->blocking = false;
+  tri_thread_others_unblock();
 }
 
 void tri_blocking_end(tri_mutator *mutator) {
@@ -123,16 +142,20 @@ void tri_blocking_end(tri_mutator *mutator) {
   TRI_CHECK(full->thread_token == tri_thread_token(), "ending a blocking region of another thread's mutator");
   TRI_CHECK(full->blocking, "ending a blocking region that was not begun");
   tri_step(TRI_STEP_BLOCKING_END);
-  tri_thread_others_block(full);
-  tri_mutator_set_running(full);
-  full->blocking = false;
-  tri_thread_others_unblock(full);
+  tri_thread_with_stack(tri_blocking_end_below, full);
   tri_safepoint(mutator);
+}
+
+void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer) {
+  tri_mutator_set_blocked(mutator, stack_pointer, NULL);
+}
+void tri_mutator_wait_over(tri_mutator_full *mutator) {
+  tri_mutator_set_running(mutator);
 }
 
 bool tri_world_keep_running(tri_world *world) {
   tri_mutator_full *mutator = tri_world_current_mutator(world);
-  if (mutator && !mutator->blocking) return false;
+  if (mutator && tri_mutator_is_usable(mutator)) return false;
   tri_lock_acquire(&world->lock);
   while (world->stopping && world->stopper_token != tri_thread_token()) tri_lock_wait(&world->lock, &world->resumed, 0);
   return true;
@@ -169,14 +192,14 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_world *world = mutator->world;
   mutator->stack_pointer = stack_pointer;
-  tri_thread_others_block(mutator);
+  tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_lock_acquire(&world->lock);
   while (tri_load_ordered(&mutator->fast.request)) {
     if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
     if (world->stopping) tri_mutator_park_locked(mutator);
   }
   tri_lock_release(&world->lock);
-  tri_thread_others_unblock(mutator);
+  tri_thread_others_unblock();
 }
 
 void tri_safepoint_slow(tri_mutator *mutator) {
@@ -219,7 +242,7 @@ static void tri_world_await_locked(tri_world *world, const tri_mutator_full *lat
 }
 
 static bool tri_mutator_is_caller(const tri_mutator_full *mutator) {
-  return mutator->thread_token == tri_thread_token() && !mutator->blocking;
+  return mutator->thread_token == tri_thread_token() && tri_mutator_is_usable(mutator);
 }
 
 // One mutator's part of a handshake, if it can be done here.
@@ -238,7 +261,7 @@ static bool tri_handshake_try_locked(tri_mutator_full *mutator) {
 
 void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context) {
   tri_mutator_full *own = tri_world_current_mutator(world);
-  if (own && own->blocking) own = NULL;
+  if (own && !tri_mutator_is_usable(own)) own = NULL;
   uint64_t since_ns = tri_clock_ns(), next_warning_ms = TRI_FIRST_WARNING_MS;
   tri_lock_acquire(&world->lock);
   TRI_CHECK(!world->stopping, "a handshake while the world is stopped");
@@ -333,10 +356,23 @@ static void tri_thread_exit_key_make(void) {
 static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) {
   bool marking = tri_phase_barrier_is_on(world->collect.phase);
   tri_mutator_set_barrier(mutator, marking, marking);
+  mutator->allocates_black = world->blackening;
   mutator->next = world->mutators;
   if (mutator->next) mutator->next->previous = mutator;
   world->mutators = mutator;
   tri_store_relaxed(&world->mutator_count, world->mutator_count + 1);
+}
+
+// The frame that called this stays until the wait is over, and holds the registers.
+static void tri_world_admit(void *context, uintptr_t stack_pointer) {
+  tri_mutator_full *mutator = context;
+  tri_world *world = mutator->world;
+  tri_thread_others_block(mutator, stack_pointer, NULL);
+  tri_lock_acquire(&world->lock);
+  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_admit_locked(world, mutator);
+  tri_lock_release(&world->lock);
+  tri_thread_others_unblock();
 }
 
 tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator) {
@@ -345,12 +381,7 @@ tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator)
   if (tri_world_current_mutator(world)) return TRI_ALREADY_ATTACHED;
   tri_mutator_full *mutator = tri_mutator_make(world, (flags & TRI_ATTACH_PRECISE) != 0);
   if (!mutator) return TRI_OUT_OF_MEMORY;
-  tri_thread_others_block(NULL);
-  tri_lock_acquire(&world->lock);
-  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
-  tri_world_admit_locked(world, mutator);
-  tri_lock_release(&world->lock);
-  tri_thread_others_unblock(NULL);
+  tri_thread_with_stack(tri_world_admit, mutator);
   mutator->next_of_thread = tri_thread_mutators;
   tri_thread_mutators = mutator;
   tri_thread_mutator_current = &mutator->fast;
@@ -374,6 +405,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_world *world = full->world;
   TRI_CHECK(full->thread_token == tri_thread_token(), "detaching another thread's mutator (thread %" PRIu64 ")",
             full->thread_id);
+  TRI_CHECK(!full->away, "detaching from inside a cycle of another heap");
   if (full->scope_open || full->blocking) return TRI_SCOPE_OPEN;
   for (;;) {
     tri_lock_acquire(&world->lock);

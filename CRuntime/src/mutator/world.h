@@ -33,6 +33,7 @@ typedef struct tri_world {
   // [stw] Of this cycle: stores shade the new value only, and the final stop scans stacks and roots again. By policy,
   // or while plain roots exist.
   bool dijkstra;
+  bool blackening;          // [lock] every barrier is on: what is allocated from here on is black
   uint64_t limit_bytes;     // [const]
   uint32_t stress_interval; // [const]
 
@@ -46,6 +47,9 @@ typedef struct tri_world {
   // What the floor above provides; called by allocation slow paths with no lock held.
   void (*start_cycle)(struct tri_world *world, tri_mutator_full *mutator);
   void (*collect_for_memory)(struct tri_world *world, tri_mutator_full *mutator);
+  // Between the two no cycle is under way. Whether a cycle of this thread's own was already, which then stays.
+  bool (*exclude_cycles)(struct tri_world *world);
+  void (*allow_cycles)(struct tri_world *world);
   uint64_t assist_ns_total; // [atomic]
 } tri_world;
 
@@ -68,8 +72,13 @@ void tri_assert_world_stopped(const tri_world *world);
 /// Between this and releasing the lock the final stop of a cycle is not in force, so what is shaded now is seen by
 /// it. A running mutator keeps it away by itself: then nothing is locked and the answer is false.
 bool tri_world_keep_running(tri_world *world);
-/// Around any wait of this thread that is not for `waiting_for`'s world: others need not wait for it.
-void tri_thread_others_block(tri_mutator_full *waiting_for);
-void tri_thread_others_unblock(tri_mutator_full *waiting_for);
+/// Around a wait for one heap, or a whole cycle of it: this thread's mutators of other heaps count as blocked, or two
+/// heaps could wait for each other. `saved`: the registers on entry, where the caller returns before the wait is over;
+/// NULL where a frame that stays holds them (tri_thread_with_stack).
+void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved);
+void tri_thread_others_unblock(void);
+/// The same for the mutator itself, around a wait inside one function.
+void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer);
+void tri_mutator_wait_over(tri_mutator_full *mutator);
 
 #endif

@@ -29,23 +29,14 @@ uint64_t tri_cache_bytes(void);
 /// CPUs this process may run on, at least 1.
 uint32_t tri_cpu_count(void);
 
-enum { TRI_REGISTER_COUNT = 8 };
-/// Callee-saved registers, for a frame that stays while its thread counts as stopped.
+enum { TRI_REGISTER_COUNT = 6 };
+/// The callee-saved registers of a caller, as the entries of os/entry_x86_64.c find them.
 typedef struct tri_registers {
   uintptr_t words[TRI_REGISTER_COUNT];
 } tri_registers;
-__attribute__((always_inline)) static inline void tri_registers_save(tri_registers *registers) {
-#if defined(__x86_64__)
-  __asm__ volatile("movq %%rbx, 0(%0)\n\tmovq %%rbp, 8(%0)\n\tmovq %%r12, 16(%0)\n\tmovq %%r13, 24(%0)\n\t"
-                   "movq %%r14, 32(%0)\n\tmovq %%r15, 40(%0)"
-                   :
-                   : "r"(registers->words)
-                   : "memory");
-#else
-  // Elsewhere the caller's frame holds them: everything callee-saved is spilled into it.
-  __builtin_unwind_init();
-  registers->words[0] = 0;
-#endif
+/// The caller's stack above the registers and the return address.
+static inline uintptr_t tri_registers_stack_pointer(const tri_registers *saved) {
+  return (uintptr_t)(saved + 1) + sizeof(uintptr_t);
 }
 
 /// Calls the function with the address above which everything of this thread is live, after

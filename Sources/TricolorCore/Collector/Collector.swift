@@ -68,8 +68,8 @@ public final class Collector: @unchecked Sendable {
       markConcurrently()
       move(.worldStopped)
     } else {
+      finishSweep()  // before the stop: destroy callbacks run outside pauses
       stopTheWorld()
-      finishSweep()
       clearPoolsInStop(mode)
       resetScanState()
       move(.beginStopped)
