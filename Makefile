@@ -5,6 +5,7 @@
 #   make lib      .build-lib/libtricolor.so for C programs; needs libc only
 #   make soak     the long random tests
 #   make sanitize address, undefined and thread sanitizers
+#   make count    instruction counts of the fast paths and of marking, against tools/count/thresholds.txt
 #   make lint     formatting and compiler warnings, clang and gcc
 
 SWIFT ?= swift
@@ -12,7 +13,7 @@ LIB := .build-lib/libtricolor.so
 C_SOURCES := $(shell find CRuntime/src -name '*.c')
 LIB_SOURCES := $(shell find CRuntime Sources/TricolorCore Sources/TricolorC -type f) Package.swift
 
-.PHONY: all test bench bench-full bench-tools lib soak sanitize lint clean tools
+.PHONY: all test bench bench-full bench-tools lib soak sanitize count lint clean tools
 
 
 tools:
@@ -48,6 +49,9 @@ soak: tools
 
 sanitize: tools
 	./tools/sanitize.sh
+
+count: tools $(LIB)
+	./tools/count/run.sh
 
 lint: tools
 	./tools/lint.sh

@@ -34,7 +34,8 @@ import Testing
   @Test("the slots of several spans are distinct, and zero again when they are reused", arguments: sizeClasses)
   func slots(_ sizeClass: UInt32) throws {
     let heap = try TestHeap()
-    let bytes = Int(tri_size_class_bytes(sizeClass)), count = count(sizeClass)
+    let bytes = Int(tri_size_class_bytes(sizeClass))
+    let count = count(sizeClass)
     try heap.attached { mutator in
       let first = try fill(count, bytes) { tri_alloc(mutator.pointer, heap.references, bytes) }
       #expect(heap.liveObjects() == 0)
@@ -56,7 +57,8 @@ import Testing
   @Test("a fragmented class hands out only what is free", arguments: sizeClasses)
   func fragments(_ sizeClass: UInt32) throws {
     let heap = try TestHeap()
-    let bytes = Int(tri_size_class_bytes(sizeClass)), count = count(sizeClass)
+    let bytes = Int(tri_size_class_bytes(sizeClass))
+    let count = count(sizeClass)
     let table = try heap.layout { $0.form = .references }
     try heap.attached { mutator in
       // Every third object stays, in a table; they carry their number.
@@ -87,7 +89,8 @@ import Testing
   @Test("an uninitialised leaf is an object of its own", arguments: sizeClasses)
   func uninitialised(_ sizeClass: UInt32) throws {
     let heap = try TestHeap()
-    let bytes = Int(tri_size_class_bytes(sizeClass)), count = count(sizeClass)
+    let bytes = Int(tri_size_class_bytes(sizeClass))
+    let count = count(sizeClass)
     try heap.attached { mutator in
       let first = try fill(count, bytes) { tri_alloc_leaf_uninitialized(mutator.pointer, bytes) }
       #expect(first.allSatisfy { tri_testing_is_allocated(heap.heap, Object(bitPattern: $0)!) })
@@ -151,7 +154,8 @@ import Testing
 
   @Test("size 0 is one shared object, whatever asks for it")
   func sizeZero() throws {
-    let heap = try TestHeap(), other = try TestHeap()
+    let heap = try TestHeap()
+    let other = try TestHeap()
     try heap.attached { mutator in
       let empty = tri_empty_object()
       #expect(tri_alloc(mutator.pointer, heap.leaf, 0) == empty)
@@ -207,7 +211,9 @@ import Testing
         #expect(object.load(as: UInt64.self) == 0)
         #expect(isZero(object + bytes / 2 / 8 * 8, 4096))
         #expect(isZero(object + (usable - 4096), 4096))
-        for inside in [1, 4096, bytes / 2, bytes - 1] { #expect(tri_object_start(heap.heap, object + inside) == object) }
+        for inside in [1, 4096, bytes / 2, bytes - 1] {
+          #expect(tri_object_start(heap.heap, object + inside) == object)
+        }
         memset(object, 0xff, bytes)
         let slot = mutator.root(object)
         #expect(heap.liveObjects() == 1)
@@ -293,7 +299,9 @@ import Testing
     }
   }
 
-  @Test("an alignment that is no power of two, or too large, is refused", arguments: [0, 3, 24, 48, 65_537, 131_072, Int.max])
+  @Test(
+    "an alignment that is no power of two, or too large, is refused",
+    arguments: [0, 3, 24, 48, 65_537, 131_072, Int.max])
   func badAlignment(_ alignment: Int) throws {
     let heap = try TestHeap()
     try heap.attached { mutator in
@@ -341,7 +349,9 @@ import Testing
     }
   }
 
-  @Test("at its limit a heap answers a status, and goes on when something is dropped", arguments: [48, 1000, 30_000, 100_000])
+  @Test(
+    "at its limit a heap answers a status, and goes on when something is dropped",
+    arguments: [48, 1000, 30_000, 100_000])
   func limit(_ bytes: Int) throws {
     let limit = 8 << 20
     let heap = try TestHeap { $0.limit_bytes = UInt64(limit) }

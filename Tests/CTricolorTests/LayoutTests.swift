@@ -7,7 +7,8 @@ import Testing
 @Suite struct LayoutTests {
   /// The reference bit of one word, by definition.
   private func naive(_ description: tri_layout_description, _ word: Int) -> Bool {
-    let prefix = Int(description.prefix_words), period = Int(description.period_words)
+    let prefix = Int(description.prefix_words)
+    let period = Int(description.period_words)
     if word < prefix { return description.prefix_mask >> UInt64(word) & 1 == 1 }
     if period == 0 { return false }
     return description.period_mask >> UInt64((word - prefix) % period) & 1 == 1
@@ -92,7 +93,8 @@ import Testing
 
   @Test("layouts of two heaps are their own")
   func perHeap() throws {
-    let one = try TestHeap(), other = try TestHeap()
+    let one = try TestHeap()
+    let other = try TestHeap()
     #expect(one.leaf != other.leaf)
   }
 

@@ -53,9 +53,15 @@ final class TestHeap: @unchecked Sendable {
     return statistics
   }
 
+  /// A cycle of which nothing is left to sweep.
+  func collect(_ mode: Mode = .forceBlock) {
+    collector.gc(mode)
+    if !eventually({ !tri_testing_sweep_is_running(heap) }) { Issue.record("the sweep does not end") }
+  }
+
   /// After a whole cycle: exactly what is reachable, if every mutator is precise.
   func liveObjects(after mode: Mode = .forceBlock) -> UInt64 {
-    collector.gc(mode)
+    collect(mode)
     return statistics.live_objects
   }
 

@@ -6,7 +6,7 @@ import Foundation
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compares Tricolor with other heaps, each in its own process.",
-    subcommands: [Run.self],
+    subcommands: [Run.self, Compare.self, MakeReport.self],
     defaultSubcommand: Run.self)
 }
 
@@ -37,6 +37,9 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Write every measurement to this file.", valueName: "file"))
   var json: String?
 
+  @Option(help: ArgumentHelp("Write a report with charts to this file.", valueName: "file"))
+  var html: String?
+
   @Option(help: "Seconds until a single process is killed (default: 60, with --full 300).")
   var timeLimit: Double?
 
@@ -51,6 +54,9 @@ struct Run: ParsableCommand {
 
   func validate() throws {
     if quick && full { throw ValidationError("--quick and --full exclude each other") }
+    if let json, let html, OutputFile.resolved(json) == OutputFile.resolved(html) {
+      throw ValidationError("--json and --html must name two files")
+    }
     if let repetitions, repetitions < 1 { throw ValidationError("--repetitions must be at least 1") }
     if let timeLimit, !(timeLimit > 0) { throw ValidationError("--time-limit must be above 0") }
   }
@@ -79,7 +85,8 @@ struct Run: ParsableCommand {
       complain("no programs in \(folders.programs.path); build them with make -C bench")
       throw ExitCode(1)
     }
-    let output = try json.map { try OutputFile(path: $0) }
+    let jsonFile = try json.map { try OutputFile(path: $0) }
+    let htmlFile = try html.map { try OutputFile(path: $0) }
 
     let machine = Machine.current(programs: folders.programs, contenders: selected)
     print(machine.header)
@@ -92,12 +99,11 @@ struct Run: ParsableCommand {
     let verdicts = Target.all.compactMap { $0.verdict(Results(results), namingUnmeasured: workloads.isEmpty) }
     print(Verdict.text(verdicts))
 
-    if let output {
-      let report = Report(
-        machine: machine, mode: full ? "full" : "quick", repetitions: runner.repetitions, results: results,
-        verdicts: verdicts, skipped: discovery.skipped, problems: problems.lines)
-      output.write(report, &problems)
-    }
+    let report = Report(
+      machine: machine, mode: full ? "full" : "quick", repetitions: runner.repetitions, results: results,
+      verdicts: verdicts, skipped: discovery.skipped, problems: problems.lines)
+    jsonFile?.write({ try report.json() }, &problems)
+    htmlFile?.write({ Data(Page(report: report, results: results).html.utf8) }, &problems)
     try problems.finish()
   }
 

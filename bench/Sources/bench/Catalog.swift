@@ -1,9 +1,12 @@
 // What is measured: every row is one program with arguments, run by each contender that has it built.
 
 struct Row {
-  enum Unit {
-    case nsPerOperation
-    case milliseconds
+  /// The names are those of the JSON.
+  enum Unit: String {
+    case nsPerOperation = "ns_per_operation"
+    case milliseconds = "ms"
+
+    var text: String { self == .nsPerOperation ? "ns per operation" : "ms" }
   }
 
   let workload: String

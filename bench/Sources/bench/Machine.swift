@@ -1,7 +1,7 @@
 // On what and with what a run was made: the head of every table and report.
 import Foundation
 
-struct Machine: Encodable {
+struct Machine: Codable {
   let date: String
   let processor: String
   let processors: Int

@@ -41,12 +41,18 @@ struct Sample: Equatable {
   init?(output: String) {
     for line in output.split(separator: "\n").reversed() where line.hasPrefix("{") {
       guard let fields = try? JSONDecoder().decode([String: JSONValue].self, from: Data(line.utf8)),
-        Sample.required.allSatisfy({ fields[$0]?.count != nil })
+        let sample = Sample(fields: fields)
       else { continue }
-      self.fields = fields
+      self = sample
       return
     }
     return nil
+  }
+
+  /// nil if a common field is missing or is no number.
+  init?(fields: [String: JSONValue]) {
+    guard Sample.required.allSatisfy({ fields[$0]?.count != nil }) else { return nil }
+    self.fields = fields
   }
 
   subscript(_ field: String) -> Double? { fields[field]?.count }

@@ -5,6 +5,12 @@ import Foundation
 struct Summary: Equatable {
   let median, min, max: Double
 
+  init(median: Double, min: Double, max: Double) {
+    self.median = median
+    self.min = min
+    self.max = max
+  }
+
   /// nil for no numbers at all.
   init?(_ values: [Double]) {
     guard !values.isEmpty else { return nil }

@@ -6,7 +6,6 @@ struct Table {
   init(_ result: RowResult) { self.result = result }
 
   var text: String {
-    let unit = result.row.unit == .nsPerOperation ? "ns per operation" : "ms"
     let header = [
       "contender", "CPU", "(min - max)", "wall", "x \(result.row.baseline)", "peak MiB", "cycles",
     ]
@@ -18,7 +17,7 @@ struct Table {
         + cells.enumerated().map { $0 == 0 ? $1.padded(widths[$0]) : $1.leftPadded(widths[$0]) }
         .joined(separator: "  ")
     }
-    return (["\n\(result.row.title)   [\(unit), median of \(runCount)]"] + body).joined(separator: "\n")
+    return (["\n\(result.row.title)   [\(result.row.unit.text), median of \(runCount)]"] + body).joined(separator: "\n")
   }
 
   private var runCount: Int { result.samples.map(\.runs.count).max() ?? 0 }
@@ -52,7 +51,8 @@ extension RowResult {
   }
 
   func cpu(_ contender: String) -> Summary? { Summary(runs(contender).map { scaled($0.cpuNs, $0) }) }
-  func peakBytes(_ contender: String) -> Double? { Summary(runs(contender).map(\.peakBytes))?.median }
+  func peak(_ contender: String) -> Summary? { Summary(runs(contender).map(\.peakBytes)) }
+  func peakBytes(_ contender: String) -> Double? { peak(contender)?.median }
 
   func ratio(_ contender: String, to baseline: String) -> Double? {
     guard let own = cpu(contender), let other = cpu(baseline), other.median > 0 else { return nil }

@@ -1,7 +1,7 @@
 // What counts as fast enough, and how far a run is from it.
 
 struct Target {
-  enum Kind: String, Encodable {
+  enum Kind: String, Codable {
     case must
     case aim
   }
@@ -20,7 +20,7 @@ struct Target {
   }
 }
 
-struct Verdict: Encodable {
+struct Verdict: Codable {
   let kind: Target.Kind
   let text: String
   let limit: Double
@@ -30,12 +30,16 @@ struct Verdict: Encodable {
 
   var isReached: Bool { value.map { $0 <= limit } ?? false }
 
+  /// With its unit; nil when not measured.
+  var valueText: String? { value.map { $0.formatted(digits: $0 < 1000 ? 2 : 0) + unit } }
+  var limitText: String { limit.formatted(digits: 2) + unit }
+
   private func line(width: Int) -> String {
     let head = "  \(kind.rawValue.padded(4))  \(text.padded(width))"
-    guard let value else { return "\(head)  not measured" }
+    guard let value, let valueText else { return "\(head)  not measured" }
     let distance = limit > 0 ? "\((value / limit).formatted(digits: 2)) of the limit" : ""
-    return "\(head)  \((value.formatted(digits: value < 1000 ? 2 : 0) + unit).leftPadded(9)) <= "
-      + "\((limit.formatted(digits: 2) + unit).padded(10))  \(isReached ? "reached" : "MISSED ")  \(distance)"
+    return "\(head)  \(valueText.leftPadded(9)) <= "
+      + "\(limitText.padded(10))  \(isReached ? "reached" : "MISSED ")  \(distance)"
   }
 
   static func text(_ verdicts: [Verdict]) -> String {

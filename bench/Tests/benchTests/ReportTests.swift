@@ -52,12 +52,12 @@ extension ProcessTests {
       try Data("older".utf8).write(to: URL(filePath: path))
       let output = try OutputFile(path: path)
       var problems = Problems()
-      output.write(report(problems), &problems)
+      write(output, &problems)
       #expect(try String(contentsOfFile: path, encoding: .utf8).contains("\"schema\""))
 
       try Data("older".utf8).write(to: URL(filePath: path))
       problems.add("made up for a test")
-      output.write(report(problems), &problems)
+      write(output, &problems)
       #expect(try String(contentsOfFile: path, encoding: .utf8) == "older")
     }
 
@@ -66,10 +66,11 @@ extension ProcessTests {
       #expect(throws: (any Error).self) { try OutputFile(path: "/tmp") }
     }
 
-    private func report(_ problems: Problems) -> Report {
-      Report(
+    private func write(_ output: OutputFile, _ problems: inout Problems) {
+      let report = Report(
         machine: Machine.current(programs: URL(filePath: "/nonexistent"), contenders: []), mode: "quick",
         repetitions: 1, results: [], verdicts: [], skipped: [], problems: problems.lines)
+      output.write({ try report.json() }, &problems)
     }
 
     private func measurement(_ line: String) throws -> Sample { try #require(Sample(output: line)) }

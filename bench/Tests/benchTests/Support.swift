@@ -42,3 +42,24 @@ func fakeRow(_ title: String = "fake row", baseline: String = "first") -> Row {
 
 let first = Contender(name: "first", build: .malloc, install: "")
 let second = Contender(name: "second", build: .tricolor, install: "")
+
+/// A row as measured; each number is the CPU time of one run in ns of its 10 operations.
+func fakeResult(
+  _ title: String = "fake row", workload: String = "fake", runs: KeyValuePairs<String, [Int]>
+) throws -> RowResult {
+  let row = Row(
+    workload: workload, title: title, program: "fake", arguments: [], unit: .nsPerOperation, baseline: "jemalloc")
+  return RowResult(
+    row: row,
+    samples: try runs.map { name, times in
+      (name, try times.map { try #require(Sample(output: line(cpuNs: $0))) })
+    })
+}
+
+func fakeReport(_ results: [RowResult], verdicts: [Verdict] = [], problems: [String] = []) -> Report {
+  Report(
+    machine: Machine(
+      date: "2026-01-01T00:00:00Z", processor: "test processor", processors: 2, memoryBytes: 1 << 30,
+      kernel: "6.0", versions: ["jemalloc": "5.3"]), mode: "quick", repetitions: 3, results: results,
+    verdicts: verdicts, skipped: [], problems: problems)
+}

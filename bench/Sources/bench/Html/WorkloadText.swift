@@ -1,0 +1,21 @@
+// What a reader of the report must know about a workload, in a sentence or two. The README says more.
+
+enum WorkloadText {
+  static func about(_ workload: String) -> String? { sentences[workload] }
+
+  /// Those of which memory against time says something: whole programs, or their shape.
+  static let wholePrograms = ["trees", "gcbench", "churn", "replay"]
+
+  private static let sentences = [
+    "pairs": "Allocate an object, write its first word, read it back, drop it (malloc: free it). "
+      + "leaf: contents undefined at first; zeroed: cleared, with a size known at run time only.",
+    "batches": "The same for 4 MiB worth of objects held in a table, checked, then dropped together.",
+    "churn": "Replace a random entry of a table of 200 000 objects of 16 to 4096 bytes, most of them small. "
+      + "references: each replacement also stores into an older object.",
+    "trees": "Binary trees as in the benchmarks game; the time is for the whole run.",
+    "gcbench": "GCBench with a long-lived tree of that depth; the time is for the whole run.",
+    "mark": "One full stop-the-world collection of 10 million objects of 64 bytes; the fastest of three in a "
+      + "process counts.",
+    "replay": "Allocation traces recorded from real programs, played back event by event.",
+  ]
+}
