@@ -90,8 +90,8 @@ enum {
 tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_t flags);
 /// Forgets the range that starts here. Errors: TRI_NOT_FOUND.
 tri_status tri_root_remove_range(tri_heap *heap, void *words);
-/// A function that hands roots to tri_visit(). Runs on the collecting thread, beside mutators. Pass TRI_ROOT_PLAIN unless
-/// all memory it reads is stored to with tri_root_store().
+/// A function that hands roots to tri_visit(). Runs on the collecting thread, beside mutators. Pass TRI_ROOT_PLAIN
+/// unless all memory it reads is stored to with tri_root_store().
 typedef void tri_root_function(tri_visitor *visitor, void *TRI_NULLABLE context);
 tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, void *TRI_NULLABLE context,
                                  uint32_t flags);
