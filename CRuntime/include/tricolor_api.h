@@ -108,7 +108,8 @@ void tri_handle_free_any_thread(tri_heap *heap, tri_handle *handle);
 
 /// A handle scope: slots made inside live until its end; cheap roots for C frames (a store each).
 typedef struct tri_scope {
-  size_t depth;
+  size_t depth; ///< slots in use when it began
+  size_t level; ///< how many scopes were open with it
 } tri_scope;
 tri_scope tri_scope_begin(tri_mutator *mutator);
 /// A slot of the innermost scope holding the object. Plain loads and stores on it are fine. Traps outside

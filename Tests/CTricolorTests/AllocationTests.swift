@@ -327,9 +327,10 @@ import Testing
         #expect(tri_alloc(mutator.pointer, heap.leaf, bytes) == nil)
         #expect(tri_alloc_leaf_uninitialized(mutator.pointer, bytes) == nil)
       }
-      // No larger than an object may be, but than this heap.
-      #expect(mutator.allocate(heap.leaf, 1 << 40).status == .limitReached)
-      #expect(mutator.allocate(heap.leaf, 256 << 20).status != .tooLarge)
+      // What this heap's whole reservation could not hold, and what it just cannot.
+      #expect(mutator.allocate(heap.leaf, 1 << 40).status == .tooLarge)
+      #expect(mutator.allocate(heap.leaf, 257 << 20).status == .tooLarge)
+      #expect(mutator.allocate(heap.leaf, 256 << 20).status == .limitReached)
       #expect(heap.liveObjects() == 1)
     }
   }

@@ -12,7 +12,8 @@ private final class Destroyed: Sendable {
   var context: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 
   func layout(of heap: TestHeap, _ form: tri_layout_form = .leaf) throws -> OpaquePointer {
-    try heap.layout {
+    heap.keep(self)
+    return try heap.layout {
       $0.form = form
       $0.context = context
       $0.destroy = { _, _, context in Unmanaged<Destroyed>.fromOpaque(context!).takeUnretainedValue().counter.add() }

@@ -26,7 +26,9 @@ import Testing
       try heap.attached { mutator in
         mutator.root(mutator.list(10).pointee)
         #expect(eventually { Seen.ticks.count > 0 })
+        Seen.expectsProgress = true
         heap.collect(.background)
+        Seen.expectsProgress = false
         #expect(Seen.count.count > 0 && Seen.progressed.count == Seen.count.count)
         for mode in [Mode.force, .forceBlock] {
           let batches = Seen.count.count
@@ -235,6 +237,7 @@ import Testing
       #expect(Seen.count.count == 3 && Seen.progressed.count == 0)
       #expect(tri_hook_remove(heap.heap, watch, nil) == .ok)
       #expect(tri_hook_add(heap.heap, watch, nil, 0) == .ok)
+      Seen.expectsProgress = true
       heap.collect(.background)
       #expect(Seen.count.count == 4 && Seen.progressed.count == 1)
       stop.set()
@@ -1075,7 +1078,10 @@ private final class HookRecord: @unchecked Sendable {
   var removesItself = false
   var calls: [Call] = []
 
-  init(_ heap: TestHeap) { self.heap = heap.heap }
+  init(_ heap: TestHeap) {
+    self.heap = heap.heap
+    heap.keep(self)
+  }
 
   private static let function: @convention(c) (tri_mode, UnsafeMutableRawPointer?) -> Void = { mode, context in
     let record = Unmanaged<HookRecord>.fromOpaque(context!).takeUnretainedValue()
@@ -1113,6 +1119,7 @@ private final class OrderRecord: @unchecked Sendable {
   }
 
   func add(_ heap: TestHeap) {
+    heap.keep(self)
     for number in 0..<5 {
       places.append(Place(number, self))
       let context = Unmanaged.passUnretained(places[number]).toOpaque()

@@ -349,8 +349,9 @@ import Testing
       let crash = CrashHeap()
       let other = CrashHeap()
       let object = crash.node()
+      let stranger = other.leaf()
       crash.beginMarking()
-      tri_store(crash.mutator, object, object, other.leaf())
+      tri_store(crash.mutator, object, object, stranger)
     }
     expect(result, says: "another heap")
   }

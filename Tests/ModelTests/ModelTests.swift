@@ -2,7 +2,9 @@
 // configuration. The model verifies and checkmarks after every cycle and aborts with its seed when the two disagree;
 // each program therefore runs in a process of its own.
 //
-// TRICOLOR_MODEL_SEED=n plays seed n instead of a fresh one; TRICOLOR_MODEL_SCALE=n plays n times as many operations.
+// TRICOLOR_MODEL_SEED=n plays seed n instead of a fresh one; TRICOLOR_MODEL_SCALE=n plays n times as many operations;
+// TRICOLOR_MODEL_ONLY=text plays the configurations with this in their names; TRICOLOR_MODEL_REPEAT=n each n times, for
+// failures that depend on how threads meet.
 
 import CTricolor
 import Glibc
@@ -22,6 +24,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
   var stressInterval: UInt32 = 0
   var limitBytes: UInt64 = 0
   var plainRoots = false
+  var shared = false
 
   var testDescription: String { "\(name), seed \(seed)" }
 
@@ -50,6 +53,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
     options.stress_interval = stressInterval
     options.limit_bytes = limitBytes
     options.plain_roots = plainRoots
+    options.shared = shared
     return options
   }
 }
@@ -70,30 +74,39 @@ private let configurations: [Configuration] = [
     $0.stressInterval = 3
     $0.operations = 5000
   },
-  Configuration("hybrid, two threads") { $0.threads = 2 },
+  Configuration("hybrid, two threads") {
+    $0.threads = 2
+    $0.shared = true
+  },
   Configuration("hybrid, two threads, limit") {
     $0.threads = 2
+    $0.shared = true
     $0.limitBytes = 4 << 20
   },
   Configuration("hybrid, two threads, stress") {
     $0.threads = 2
+    $0.shared = true
     $0.stressInterval = 5
     $0.operations = 5000
   },
   Configuration("hybrid, two threads, plain roots") {
     $0.threads = 2
+    $0.shared = true
     $0.plainRoots = true
   },
   Configuration("hybrid, three threads, second pass") {
     $0.threads = 3
+    $0.shared = true
     $0.trace = 2
   },
   Configuration("hybrid, four threads, conservative stacks") {
     $0.threads = 4
+    $0.shared = true
     $0.precise = false
   },
   Configuration("hybrid, four threads, no explicit free") {
     $0.threads = 4
+    $0.shared = true
     $0.explicitFree = false
   },
   Configuration("Dijkstra") { $0.barrier = dijkstra },
@@ -109,10 +122,12 @@ private let configurations: [Configuration] = [
   Configuration("Dijkstra, three threads") {
     $0.barrier = dijkstra
     $0.threads = 3
+    $0.shared = true
   },
   Configuration("Dijkstra, two threads, plain roots, second pass") {
     $0.barrier = dijkstra
     $0.threads = 2
+    $0.shared = true
     $0.plainRoots = true
     $0.trace = 2
   },
@@ -129,21 +144,31 @@ private let configurations: [Configuration] = [
   Configuration("stop the world, four threads") {
     $0.barrier = stopTheWorld
     $0.threads = 4
+    $0.shared = true
   },
+  Configuration("hybrid, two threads that share nothing") { $0.threads = 2 },
 ]
 
 private func environmentNumber(_ name: String) -> UInt64? {
   getenv(name).flatMap { UInt64(String(cString: $0)) }
 }
 
+private func environmentText(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+private func chosen(_ all: [Configuration]) -> [Configuration] {
+  let only = environmentText("TRICOLOR_MODEL_ONLY")
+  let some = all.filter { only == nil || $0.name.contains(only!) }
+  return Array(repeating: some, count: Int(environmentNumber("TRICOLOR_MODEL_REPEAT") ?? 1)).flatMap { $0 }
+}
+
 /// One seed a configuration that never changes, so that a failure is everyone's failure.
-private let fixed = configurations.enumerated().map { $1.with(seed: UInt64(1 + $0)) }
+private let fixed = chosen(configurations.enumerated().map { $1.with(seed: UInt64(1 + $0)) })
 
 /// And one that is fresh on every run, or the one asked for.
 private let fresh: [Configuration] = {
   let seed = environmentNumber("TRICOLOR_MODEL_SEED") ?? UInt64.random(in: 1...UInt64(UInt32.max))
   print("model: fresh seed \(seed); TRICOLOR_MODEL_SEED=\(seed) plays it again")
-  return configurations.map { $0.with(seed: seed) }
+  return chosen(configurations.map { $0.with(seed: seed) })
 }()
 
 /// An exit test that fails loses what its process said; a file keeps it.

@@ -21,7 +21,6 @@ typedef enum tri_lock_rank {
   TRI_RANK_PAGES,     // free page runs
   TRI_RANK_GREY,      // shared grey chunks
   TRI_RANK_META,      // memory for descriptors
-  TRI_RANK_REGISTRY,  // the process's table of heaps
 } tri_lock_rank;
 
 typedef struct tri_lock {

@@ -17,7 +17,7 @@ void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span 
   TRI_ASSERT(!span->listed);
   tri_store_relaxed(&span->listed, (uint8_t)1);
   span->next = class->partial;
-  class->partial = tri_span_index(&collect->spans, span);
+  class->partial = tri_span_index(&collect->spans, span) + 1;
 }
 
 static void tri_sweep_end(tri_collect *collect) {

@@ -32,15 +32,24 @@ static void tri_checker_push(tri_checker *checker, tri_checker_list *list, uintp
   list->items[list->count++] = item;
 }
 
+// Which word of the referrer holds the object; -1 if a tracer found it elsewhere.
+static long long tri_checker_slot(const tri_checker *checker, uintptr_t object) {
+  const uintptr_t *words = (const uintptr_t *)checker->referrer;
+  size_t count = tri_object_bytes(checker->heap, words) / sizeof *words;
+  for (size_t word = 0; word < count; word++)
+    if (words[word] == object) return (long long)word;
+  return -1;
+}
+
 static void tri_checker_miss(tri_checker *checker, uintptr_t object) {
   if (checker->conservative_pass) {
     checker->conservative_misses++;
     return;
   }
-  if (checker->referrer)
-    tri_fatal("checkmark: object %p was missed; object %p (layout %u) refers to it", (void *)object,
-              (void *)checker->referrer, tri_object_layout(checker->heap, (void *)checker->referrer)->id);
-  tri_fatal("checkmark: object %p was missed; a root refers to it", (void *)object);
+  if (!checker->referrer) tri_fatal("checkmark: object %p was missed; a root refers to it", (void *)object);
+  tri_fatal("checkmark: object %p was missed; object %p (layout %u) refers to it in slot %lld", (void *)object,
+            (void *)checker->referrer, tri_object_layout(checker->heap, (void *)checker->referrer)->id,
+            tri_checker_slot(checker, object));
 }
 
 static void tri_checker_reach(tri_checker *checker, uintptr_t object) {

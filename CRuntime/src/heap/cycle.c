@@ -81,6 +81,8 @@ static void tri_cycle_choose_barrier(tri_heap *heap) {
 // World stopped: what a handshake would have each mutator do for itself.
 static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   tri_cycle_choose_barrier(heap);
+  // A second pass counts for itself.
+  tri_store_relaxed(&heap->world.collect.marked_objects, (uint64_t)0);
   heap->world.collect.mark_limit_bytes = heap->world.collect.spans.space.committed_bytes;
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
@@ -347,6 +349,7 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
 }
 
 void tri_cycle_sweep_all(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_OFF);
   tri_sweep_finish(&heap->world.collect);
 }
 

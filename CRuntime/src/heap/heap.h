@@ -63,6 +63,7 @@ struct tri_heap {
   uint64_t last_allocated_while_marking_bytes, last_mark_cpu_ns, last_marked_objects;
   struct tri_hook *hooks; // [hooks_lock]
   size_t hook_count, hook_capacity;
+  uint64_t hook_numbers;
   tri_lock hooks_lock;
 };
 

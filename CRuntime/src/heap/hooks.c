@@ -8,6 +8,7 @@ typedef struct tri_hook {
   tri_clear_function *function;
   void *context;
   uint32_t flags;
+  uint64_t number; // rising in the order they were added
 } tri_hook;
 
 tri_status tri_hook_add(tri_heap *heap, tri_clear_function *function, void *context, uint32_t flags) {
@@ -24,7 +25,7 @@ tri_status tri_hook_add(tri_heap *heap, tri_clear_function *function, void *cont
       status = TRI_OUT_OF_MEMORY;
     }
   }
-  if (status == TRI_OK) heap->hooks[heap->hook_count++] = (tri_hook){function, context, flags};
+  if (status == TRI_OK) heap->hooks[heap->hook_count++] = (tri_hook){function, context, flags, ++heap->hook_numbers};
   tri_lock_release(&heap->hooks_lock);
   return status;
 }
@@ -43,10 +44,15 @@ tri_status tri_hook_remove(tri_heap *heap, tri_clear_function *function, void *c
   return status;
 }
 
-static bool tri_hook_at(tri_heap *heap, size_t index, tri_hook *out_hook) {
+// The first hook added after number `after`. By number, not position: a hook may remove itself or others.
+static bool tri_hook_next(tri_heap *heap, uint64_t after, tri_hook *out_hook) {
+  bool found = false;
   tri_lock_acquire(&heap->hooks_lock);
-  bool found = index < heap->hook_count;
-  if (found) *out_hook = heap->hooks[index];
+  for (size_t index = 0; index < heap->hook_count && !found; index++) {
+    if (heap->hooks[index].number <= after) continue;
+    *out_hook = heap->hooks[index];
+    found = true;
+  }
   tri_lock_release(&heap->hooks_lock);
   return found;
 }
@@ -54,14 +60,17 @@ static bool tri_hook_at(tri_heap *heap, size_t index, tri_hook *out_hook) {
 void tri_cycle_run_hooks(tri_heap *heap, tri_mode mode, bool needing_stop) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_OFF);
   tri_hook hook;
-  // One at a time and without the lock: a hook may add or remove hooks.
-  for (size_t index = 0; tri_hook_at(heap, index, &hook); index++)
+  // One at a time and without the lock: a hook may add or remove hooks. What it adds runs in the next cycle.
+  tri_lock_acquire(&heap->hooks_lock);
+  uint64_t last = heap->hook_numbers;
+  tri_lock_release(&heap->hooks_lock);
+  for (uint64_t number = 0; tri_hook_next(heap, number, &hook) && hook.number <= last; number = hook.number)
     if (((hook.flags & TRI_HOOK_NEEDS_STOP) != 0) == needing_stop) hook.function(mode, hook.context);
 }
 
 bool tri_cycle_any_hook_needs_stop(tri_heap *heap) {
   tri_hook hook;
-  for (size_t index = 0; tri_hook_at(heap, index, &hook); index++)
+  for (uint64_t number = 0; tri_hook_next(heap, number, &hook); number = hook.number)
     if (hook.flags & TRI_HOOK_NEEDS_STOP) return true;
   return false;
 }

@@ -84,9 +84,18 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
             tri_span_index(&collect->spans, span), bits, starts);
 }
 
+// Outside of marking nothing is grey.
+static void tri_verify_nothing_grey(tri_heap *heap) {
+  TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey), "phase off: a chunk of grey objects is left");
+  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
+    TRI_CHECK(mutator->barrier.count == 0, "phase off: the barrier buffer of thread %llu holds %u words",
+              (unsigned long long)mutator->thread_id, mutator->barrier.count);
+}
+
 void tri_verify(tri_heap *heap) {
   tri_collect *collect = &heap->world.collect;
   tri_spans *spans = &collect->spans;
+  if (!tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) tri_verify_nothing_grey(heap);
   tri_pages_check(&spans->space);
   tri_verify_windows(heap);
   bool marked = tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION;

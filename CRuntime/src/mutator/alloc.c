@@ -176,7 +176,7 @@ static bool tri_refill_from_list_locked(tri_refill *refill) {
   tri_spans *spans = &refill->mutator->world->collect.spans;
   tri_span_class *class = refill->class;
   while (class->partial) {
-    tri_span *span = tri_span_by_index(spans, class->partial);
+    tri_span *span = tri_span_by_index(spans, class->partial - 1);
     if (tri_refill_from_span_locked(refill, span)) return true;
     // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
     if (tri_span_is_worth_walking(span) && tri_phase_is_off(&refill->mutator->world->collect)) {
@@ -324,6 +324,8 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_collect *collect = &mutator->world->collect;
   uint64_t object_bytes = tri_align_up(bytes, TRI_GRANULE_BYTES);
   uint64_t pages = tri_align_up(object_bytes, TRI_PAGE_BYTES) >> TRI_PAGE_LOG2;
+  // A small object comes here for its alignment. Shorter runs could share an entry of the span table.
+  if (pages < TRI_LARGE_PAGES_MIN) pages = TRI_LARGE_PAGES_MIN;
   uint64_t alignment_pages = alignment <= TRI_PAGE_BYTES ? 1 : alignment >> TRI_PAGE_LOG2;
   tri_allocation_gate(mutator);
   tri_page_run run;

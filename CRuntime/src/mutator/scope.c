@@ -6,7 +6,7 @@ tri_scope tri_scope_begin(tri_mutator *mutator) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_assert_owner(full, "beginning a handle scope");
   full->scope_open++;
-  return (tri_scope){full->scope_depth};
+  return (tri_scope){full->scope_depth, full->scope_open};
 }
 
 // The block that slot number `depth` falls into; NULL when memory is refused.
@@ -36,7 +36,7 @@ void **tri_scope_slot(tri_mutator *mutator, void *object) {
 void tri_scope_end(tri_mutator *mutator, tri_scope scope) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_assert_owner(full, "ending a handle scope");
-  TRI_CHECK(full->scope_open && scope.depth <= full->scope_depth,
+  TRI_CHECK(full->scope_open && scope.level == full->scope_open && scope.depth <= full->scope_depth,
             "a handle scope ends out of order: scopes end in the opposite order they began");
   full->scope_open--;
   // Step back over blocks that are empty now; the newest block in use holds slot depth - 1.

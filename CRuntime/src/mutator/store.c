@@ -2,6 +2,7 @@
 
 #include "base/step.h"
 #include "mutator/world.h"
+#include "space/registry.h"
 
 static void tri_store_record(tri_mutator_full *mutator, uintptr_t old, uintptr_t new) {
   tri_collect *collect = &mutator->world->collect;
@@ -13,7 +14,8 @@ static void tri_store_check(const tri_mutator_full *mutator, const void *value) 
   tri_step(TRI_STEP_STORE);
   if (!TRI_CHECKS) return;
   tri_assert_owner(mutator, "storing");
-  (void)value;
+  bool foreign = value && !tri_is_mine(&mutator->fast, value) && tri_registry_find((uintptr_t)value);
+  TRI_CHECK(!foreign, "storing a reference to %p, an object of another heap: it would not be traced", value);
 }
 
 void tri_store_slow(tri_mutator *mutator, void **slot, void *value) {

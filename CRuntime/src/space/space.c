@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "os/vm.h"
+#include "space/registry.h"
 
 // One side table: how many bytes of it per byte of heap, as a shift, and where its pointer goes.
 enum tri_table {
@@ -94,12 +95,17 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages
   space->layout_map = tri_space_table(space, TRI_TABLE_LAYOUTS);
   space->spans = tri_space_table(space, TRI_TABLE_SPANS);
   space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
+  if (!tri_registry_add(space->start, space->reserved_bytes)) {
+    tri_vm_release(space->reservation, space->reservation_bytes);
+    return TRI_OUT_OF_MEMORY;
+  }
   tri_lock_init(&space->pages_lock, TRI_RANK_PAGES);
   tri_meta_init(&space->meta);
   return TRI_OK;
 }
 
 void tri_space_destroy(tri_space *space) {
+  tri_registry_remove(space->start);
   tri_meta_destroy(&space->meta);
   tri_lock_destroy(&space->pages_lock);
   tri_vm_release(space->reservation, space->reservation_bytes);

@@ -33,7 +33,7 @@ typedef struct tri_span {
   uint32_t slots;        // small; 1 for large
   uint32_t class_id;     // small: span class; large: layout id
   uint32_t page_count;
-  uint32_t next;             // [lock:class] next on its class's list, as an index; 0 ends it
+  uint32_t next;             // [lock:class] next on its class's list, as an index + 1; 0 ends it
   uint32_t next_group;       // [lock:class] groups below it were claimed in this generation
   uint32_t live_slots;       // what the last sweep left alive
   uint32_t freed_slots;      // [atomic] frees since the groups were last walked: worth walking them again
@@ -61,9 +61,12 @@ typedef struct tri_span_class {
   uint64_t scan_mask;              // [const] all references of a slot, if it has at most 64 words and a mask
   tri_lock lock;
   uint32_t list_generation; // [lock] the lists below are of this sweep generation; older ones are void
-  uint32_t partial;         // [lock] spans with groups not yet claimed
+  uint32_t partial;         // [lock] spans with groups not yet claimed, as an index + 1
   tri_orphan *orphans;      // [lock]
 } tri_span_class;
+
+/// The shortest run of a large object: two runs this long never start in the same four pages.
+enum { TRI_LARGE_PAGES_MIN = (1 << TRI_SPAN_INDEX_PAGES_LOG2) + 1 };
 
 /// The heap's spans and what describes them.
 typedef struct tri_spans {

@@ -29,6 +29,7 @@ final class TestHeap: @unchecked Sendable {
   let collector: Collector
   let heap: OpaquePointer
   private var isOpen = true
+  private var kept: [AnyObject] = []
 
   init(_ change: (inout tri_options) -> Void = { _ in }) throws {
     var options = testOptions(change)
@@ -46,6 +47,9 @@ final class TestHeap: @unchecked Sendable {
     let status = collector.close()
     if status != .ok { Issue.record("the heap could not be closed: \(status)") }
   }
+
+  /// What callbacks of this heap look at lives as long as the heap: Swift may release a variable after its last use.
+  func keep(_ object: AnyObject) { kept.append(object) }
 
   var statistics: tri_statistics {
     var statistics = tri_statistics()

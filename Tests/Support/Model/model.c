@@ -1,6 +1,7 @@
 // The shadow graph holds, for every object, its id, its kind, its address (objects do not move) and its edges. After
 // every few hundred operations the heap is walked from the roots beside the shadow: same ids, same edges, nothing
-// destroyed that is reachable. Threads own disjoint graphs in one heap and hand whole graphs to each other.
+// destroyed that is reachable. Threads own disjoint graphs in one heap and hand whole graphs to each other; what they
+// share without a lock is in the commons (commons.h).
 #include "model.h"
 
 #include <pthread.h>
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commons.h"
+#include "random.h"
 #include "tricolor.h"
 
 typedef enum model_kind {
@@ -48,6 +51,7 @@ typedef struct model_shared {
   pthread_mutex_t mail_lock;
   void *mail_words[MODEL_MAILBOXES]; // a barriered root range
   model_shadow *mail[MODEL_MAILBOXES];
+  commons commons;
   pthread_mutex_t result_lock;
   model_result result;
 } model_shared;
@@ -75,14 +79,8 @@ _Noreturn static void model_fail(const model_thread *thread, const char *what, c
   abort();
 }
 
-static uint64_t model_random(model_thread *thread) {
-  thread->random ^= thread->random << 13;
-  thread->random ^= thread->random >> 7;
-  thread->random ^= thread->random << 17;
-  return (thread->random * UINT64_C(2685821657736338717)) >> 16;
-}
 static uint32_t model_below(model_thread *thread, uint32_t limit) {
-  return (uint32_t)(model_random(thread) % limit);
+  return random_below(&thread->random, limit);
 }
 
 // ---- Where ids and references are, by kind ----
@@ -407,7 +405,9 @@ static void model_collect(model_thread *thread) {
   tri_collect(shared->heap, (tri_mode)model_below(thread, 3));
   uint64_t reachable = model_walk(thread);
   model_prune(thread);
-  if (!shared->options.precise || shared->options.threads != 1 || model_below(thread, 2)) return;
+  if (shared->options.shared) commons_check(&shared->commons);
+  bool exact = shared->options.precise && shared->options.threads == 1 && !shared->options.shared;
+  if (!exact || model_below(thread, 2)) return;
   tri_collect(shared->heap, TRI_MODE_FORCE_BLOCK);
   tri_statistics statistics;
   tri_heap_statistics(shared->heap, &statistics);
@@ -457,6 +457,8 @@ static void model_mail(model_thread *thread) {
 
 static void model_step(model_thread *thread) {
   const model_options *options = &thread->shared->options;
+  if (options->shared && model_below(thread, 4) == 0)
+    commons_play(&thread->shared->commons, thread->mutator, &thread->random);
   uint32_t dice = model_below(thread, 1000);
   if (dice < 380) {
     tri_scope scope = tri_scope_begin(thread->mutator);
@@ -532,6 +534,7 @@ static void *model_thread_main(void *context) {
     model_step(thread);
   }
   model_walk(thread);
+  if (shared->options.shared) commons_check(&shared->commons);
   model_table_drop(thread);
   if (tri_detach(thread->mutator) != TRI_OK) abort();
   model_add_result(shared, &thread->result);
@@ -565,6 +568,7 @@ model_result model_run(model_options options) {
   pthread_mutex_init(&shared.result_lock, NULL);
   model_make_layouts(&shared);
   if (tri_root_add_range(shared.heap, shared.mail_words, MODEL_MAILBOXES, 0) != TRI_OK) abort();
+  if (options.shared) commons_open(&shared.commons, shared.heap, options.seed);
   model_thread *threads = calloc(options.threads, sizeof *threads);
   pthread_t *handles = calloc(options.threads, sizeof *handles);
   if (!threads || !handles) abort();

@@ -35,22 +35,29 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
     },
     with("second pass") { $0.trace = 2 },
     with("small limit") { $0.limit_bytes = 2 << 20 },
-    with("two threads") { $0.threads = 2 },
+    with("two threads") {
+      $0.threads = 2
+      $0.shared = true
+    },
     with("three threads, Dijkstra") {
       $0.threads = 3
+      $0.shared = true
       $0.barrier = .dijkstra
     },
     with("four threads, conservative") {
       $0.threads = 4
+      $0.shared = true
       $0.precise = false
     },
     with("two threads, stress") {
       $0.threads = 2
+      $0.shared = true
       $0.stress_interval = 5
       $0.operations = 6000
     },
     with("two threads, plain roots") {
       $0.threads = 2
+      $0.shared = true
       $0.plain_roots = true
     },
   ]

@@ -19,6 +19,7 @@ typedef struct model_options {
   uint32_t stress_interval;
   uint64_t limit_bytes;
   bool plain_roots; // the root tables are found through a plain range
+  bool shared;      // threads also store into objects of each other, without a lock
 } model_options;
 
 typedef struct model_result {

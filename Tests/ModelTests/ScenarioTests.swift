@@ -1,0 +1,37 @@
+// ScenarioTests: bugs that were found by reading, kept as what one sees when they come back (Tests/Support/Model,
+// scenarios.h). Each is played in a process of its own, which says what does not hold, or is ended when it hangs.
+
+import Testing
+import TricolorModel
+
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ScenarioTests {
+  @Test("an object stored into a fresh one by a thread without barrier yet is not lost")
+  func movedBeforeTheBarrier() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_object_moved_before_the_barrier_survives()) }
+  }
+
+  @Test("a slot freed where leaves once were is not handed out as a leaf")
+  func freedIntoAnotherClass() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_free_returns_a_slot_to_its_own_class()) }
+  }
+
+  @Test("a large object in the place of one freed early in a cycle keeps what it refers to")
+  func freedBeforeTheBarrier() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_free_before_the_barrier_leaves_no_mark()) }
+  }
+
+  @Test("two threads that collect two heaps crosswise do not wait for each other")
+  func crosswise() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_two_heaps_collected_crosswise_end()) }
+  }
+
+  @Test("a forced cycle does not hang while a destroy callback frees a handle")
+  func handleFreedInCallback() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_destroy_callback_may_free_a_handle()) }
+  }
+
+  @Test("an object that a blocked thread holds only in a register is not lost")
+  func heldInARegister() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_blocked_registers_are_roots()) }
+  }
+}

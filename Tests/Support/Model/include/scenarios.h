@@ -1,0 +1,22 @@
+// Scenarios: bugs that were found, played step by step. Each runs in a process of its own, returns true when the
+// collector behaves, and otherwise says what does not hold and aborts. One that hangs is ended by SIGALRM.
+#ifndef TRICOLOR_SCENARIOS_H
+#define TRICOLOR_SCENARIOS_H
+
+#include <stdbool.h>
+
+/// Between two acknowledgements of the barrier: a thread that has none yet moves a white object into one that a thread
+/// with a barrier has just allocated.
+bool scenario_object_moved_before_the_barrier_survives(void);
+/// A window that is used up still shows the place of a span that has become another class's.
+bool scenario_free_returns_a_slot_to_its_own_class(void);
+/// A thread without barrier yet frees a large object whose address is in another's buffer; then the place is reused.
+bool scenario_free_before_the_barrier_leaves_no_mark(void);
+/// Two threads attached to two heaps collect one heap each.
+bool scenario_two_heaps_collected_crosswise_end(void);
+/// A destroy callback on the collector thread gives a handle back while another forced cycle begins.
+bool scenario_destroy_callback_may_free_a_handle(void);
+/// A blocked thread holds an object in one callee-saved register, each of them in turn, and nowhere else.
+bool scenario_blocked_registers_are_roots(void);
+
+#endif
