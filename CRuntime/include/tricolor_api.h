@@ -79,7 +79,8 @@ void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words);
 
 enum {
   /// Stores into this root are not barriered: from the next cycle on its heap shades every stored value
-  /// and scans stacks and roots again in the final stop. Registering one waits for a cycle that is under way.
+  /// and scans stacks and roots again in the final stop. Registering one waits for a cycle that is under way, and is
+  /// a safepoint; what the root holds already is kept meanwhile.
   TRI_ROOT_PLAIN = 1u << 0,
   /// The words may be anything, interior pointers included.
   TRI_ROOT_CONSERVATIVE = 1u << 1,

@@ -130,30 +130,43 @@ static void tri_roots_shade_locked(tri_world *world, const tri_root_range *range
   if (shading.chunk) tri_grey_share(&world->collect.grey, shading.chunk);
 }
 
-// A cycle decides when it begins whether stores shade new values for plain roots: none may appear in the middle of one.
-static bool tri_roots_exclude_cycles(tri_world *world, uint32_t flags) {
-  return (flags & TRI_ROOT_PLAIN) && world->exclude_cycles(world);
+// A cycle decides when it begins whether stores shade new values for plain roots, so none may become plain in the
+// middle of one. Until then the new root is an ordinary one: it holds what it holds, and its owner is waiting here.
+static void tri_roots_make_plain(tri_world *world, const void *words, tri_root_function *function, void *context) {
+  tri_roots *roots = &world->roots;
+  bool excluded = world->exclude_cycles(world);
+  tri_lock_acquire(&roots->lock);
+  uint32_t *flags = NULL;
+  for (size_t index = 0; words && index < roots->range_count; index++)
+    if (roots->ranges[index].words == words) flags = &roots->ranges[index].flags;
+  for (size_t index = 0; function && index < roots->callback_count; index++)
+    if (roots->callbacks[index].function == function && roots->callbacks[index].context == context)
+      flags = &roots->callbacks[index].flags;
+  if (flags && !(*flags & TRI_ROOT_PLAIN)) {
+    *flags |= TRI_ROOT_PLAIN;
+    roots->plain_count++;
+  }
+  tri_lock_release(&roots->lock);
+  if (excluded) world->allow_cycles(world);
 }
 
 tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_t flags) {
   tri_world *world = tri_world_of_heap(heap);
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
-  bool excluded = tri_roots_exclude_cycles(world, flags);
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->ranges;
   if (tri_table_reserve(roots->meta, &table, roots->range_count, &roots->range_capacity, sizeof *roots->ranges)) {
     roots->ranges = table;
-    roots->ranges[roots->range_count] = (tri_root_range){words, count, flags};
+    roots->ranges[roots->range_count] = (tri_root_range){words, count, flags & ~(uint32_t)TRI_ROOT_PLAIN};
     tri_roots_shade_locked(world, &roots->ranges[roots->range_count++], NULL);
-    roots->plain_count += (flags & TRI_ROOT_PLAIN) != 0;
   } else {
     status = TRI_OUT_OF_MEMORY;
   }
   tri_lock_release(&roots->lock);
   if (locked) tri_lock_release(&world->lock);
-  if (excluded) world->allow_cycles(world);
+  if (status == TRI_OK && (flags & TRI_ROOT_PLAIN)) tri_roots_make_plain(world, words, NULL, NULL);
   return status;
 }
 
@@ -179,22 +192,20 @@ tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, vo
   tri_world *world = tri_world_of_heap(heap);
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
-  bool excluded = tri_roots_exclude_cycles(world, flags);
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->callbacks;
   if (tri_table_reserve(roots->meta, &table, roots->callback_count, &roots->callback_capacity,
                         sizeof *roots->callbacks)) {
     roots->callbacks = table;
-    roots->callbacks[roots->callback_count] = (tri_root_callback){function, context, flags};
+    roots->callbacks[roots->callback_count] = (tri_root_callback){function, context, flags & ~(uint32_t)TRI_ROOT_PLAIN};
     tri_roots_shade_locked(world, NULL, &roots->callbacks[roots->callback_count++]);
-    roots->plain_count += (flags & TRI_ROOT_PLAIN) != 0;
   } else {
     status = TRI_OUT_OF_MEMORY;
   }
   tri_lock_release(&roots->lock);
   if (locked) tri_lock_release(&world->lock);
-  if (excluded) world->allow_cycles(world);
+  if (status == TRI_OK && (flags & TRI_ROOT_PLAIN)) tri_roots_make_plain(world, NULL, function, context);
   return status;
 }
 
