@@ -338,8 +338,7 @@ uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) 
 
 // ---- Out of memory for grey objects ----
 
-// A window's slots are marked and hold what was there before: they must not be scanned.
-static void tri_recover_skip_window(void *context, const struct tri_window *window) {
+void tri_window_skip(void *context, const struct tri_window *window) {
   tri_collect *collect = context;
   for (uint64_t left = window->free_slots; left; left &= left - 1) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
@@ -363,7 +362,7 @@ static void tri_recover_span(tri_marker *marker, const tri_span *span) {
 void tri_mark_recover(tri_marker *marker, tri_window_walk *each_window, void *context) {
   tri_collect *collect = marker->collect;
   const tri_spans *spans = &collect->spans;
-  each_window(context, tri_recover_skip_window, collect);
+  each_window(context, tri_window_skip, collect);
   uint64_t indices = collect->mark_limit_bytes >> (TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2);
   while (tri_grey_has_overflowed(&collect->grey)) {
     tri_store_relaxed(&collect->grey.overflowed, 0u);

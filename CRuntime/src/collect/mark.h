@@ -54,6 +54,8 @@ typedef enum tri_word_kind {
 } tri_word_kind;
 typedef void tri_each_word(void *context, uintptr_t word, tri_word_kind kind);
 
+/// Sets a window's slots in the checked map: they are marked, hold what was there before, and must not be scanned.
+void tri_window_skip(void *collect, const struct tri_window *window);
 /// Walks every window of the heap.
 typedef void tri_window_walk(void *context, void (*each)(void *argument, const struct tri_window *window),
                              void *argument);

@@ -103,20 +103,11 @@ static void tri_checker_clear_bits(tri_checker *checker) {
   tri_vm_discard(space->bits.checked, space->committed_bytes / TRI_GRANULE_BYTES / 8);
 }
 
-// Slots in windows hold what was there before: a conservative word may name them, and nothing in them counts.
-static void tri_checker_skip_window(void *context, const struct tri_window *window) {
-  tri_collect *collect = context;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
-    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
-    tri_bit_set(collect->spans.space.bits.checked, tri_space_granule(&collect->spans.space, slot));
-  }
-}
-
 void tri_checkmark(tri_heap *heap) {
   tri_checker checker = {.heap = heap};
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    tri_mutator_each_window(mutator, tri_checker_skip_window, &heap->world.collect);
-  tri_spans_each_orphan(&heap->world.collect.spans, tri_checker_skip_window, &heap->world.collect);
+    tri_mutator_each_window(mutator, tri_window_skip, &heap->world.collect);
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_skip, &heap->world.collect);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_each_root(mutator, tri_checker_word, &checker);
   tri_roots_each(&heap->world.roots, tri_checker_word, &checker);

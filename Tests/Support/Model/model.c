@@ -2,6 +2,9 @@
 // every few hundred operations the heap is walked from the roots beside the shadow: same ids, same edges, nothing
 // destroyed that is reachable. Threads own disjoint graphs in one heap and hand whole graphs to each other; what they
 // share without a lock is in the commons (commons.h).
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE // pthread_barrier_t
+#endif
 #include "model.h"
 
 #include <pthread.h>
@@ -48,6 +51,7 @@ typedef struct model_shared {
   tri_heap *heap;
   tri_layout *layouts[MODEL_KINDS];
   tri_type pair, node, wide, owning_node;
+  pthread_barrier_t tables_made;
   pthread_mutex_t mail_lock;
   void *mail_words[MODEL_MAILBOXES]; // a barriered root range
   model_shadow *mail[MODEL_MAILBOXES];
@@ -518,6 +522,13 @@ static void model_add_result(model_shared *shared, const model_result *result) {
   pthread_mutex_unlock(&shared->result_lock);
 }
 
+// A heap with a limit may be full, to the last span, once others play: nobody does before all have their tables.
+static void model_await_tables(model_thread *thread) {
+  tri_blocking_begin(thread->mutator);
+  pthread_barrier_wait(&thread->shared->tables_made);
+  tri_blocking_end(thread->mutator);
+}
+
 // Attaches twice: halfway the thread leaves the heap and comes back, its table held by a handle or a range.
 static void *model_thread_main(void *context) {
   model_thread *thread = context;
@@ -526,6 +537,7 @@ static void *model_thread_main(void *context) {
   model_current = thread;
   if (tri_attach(shared->heap, flags, &thread->mutator) != TRI_OK) abort();
   model_table_make(thread);
+  model_await_tables(thread);
   for (uint32_t operation = 0; operation < shared->options.operations; operation++) {
     if (operation == shared->options.operations / 2) {
       if (tri_detach(thread->mutator) != TRI_OK) abort();
@@ -564,6 +576,7 @@ model_result model_run(model_options options) {
   heap_options.limit_bytes = options.limit_bytes;
   heap_options.read_environment = 0;
   if (tri_heap_create(&heap_options, &shared.heap) != TRI_OK) abort();
+  pthread_barrier_init(&shared.tables_made, NULL, options.threads);
   pthread_mutex_init(&shared.mail_lock, NULL);
   pthread_mutex_init(&shared.result_lock, NULL);
   model_make_layouts(&shared);
@@ -579,6 +592,7 @@ model_result model_run(model_options options) {
     if (pthread_create(&handles[index], NULL, model_thread_main, &threads[index]) != 0) abort();
   }
   for (uint32_t index = 0; index < options.threads; index++) pthread_join(handles[index], NULL);
+  pthread_barrier_destroy(&shared.tables_made);
   tri_statistics statistics;
   tri_heap_statistics(shared.heap, &statistics);
   shared.result.cycles = statistics.cycles;
