@@ -23,9 +23,8 @@ struct tri_window {
   uint64_t free_slots;
   uintptr_t base;
   uint32_t slot_bytes;
-  uint32_t loaded_next; ///< the windows this mutator has ever loaded, as a list
-  uint32_t generation;  ///< sweep generation in which it was loaded
-  uint32_t reserved;
+  uint32_t loaded_next; ///< the windows this mutator has loaded since the last cycle, as a list
+  uint64_t reserved;
 };
 
 enum {

@@ -18,8 +18,6 @@ typedef struct tri_sweep_state {
   uint64_t live_bytes;      // [atomic] found so far
   uint64_t live_objects;    // [atomic]
   uint64_t allocated_bytes; // [stw] net, since the last cycle
-  uint64_t waiting_bytes;   // [stw] slots in windows, which M counts as alive
-  uint64_t waiting_objects; // [stw]
   uint64_t started_ns;      // [stw]
   uint64_t cpu_ns;          // [atomic]
 } tri_sweep_state;

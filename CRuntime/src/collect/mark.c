@@ -338,31 +338,22 @@ uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) 
 
 // ---- Out of memory for grey objects ----
 
-void tri_window_skip(void *context, const struct tri_window *window) {
-  tri_collect *collect = context;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
-    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
-    tri_bit_set(collect->spans.space.bits.checked, tri_space_granule(&collect->spans.space, slot));
-  }
-}
-
 static void tri_recover_span(tri_marker *marker, const tri_span *span) {
   const tri_space *space = &marker->collect->spans.space;
   uint64_t bytes = tri_span_object_bytes(span);
   for (uint32_t slot = 0; slot < span->slots; slot++) {
     uintptr_t object = span->start + slot * bytes;
     uint64_t granule = tri_space_granule(space, object);
-    if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.checked, granule)) continue;
+    if (!tri_bit_test(space->bits.marked, granule)) continue;
     marker->stack[marker->depth++] = object - space->start;
     // In small portions: a full stack would have to spill, which is what failed.
     if (marker->depth >= TRI_MARK_BATCH) tri_marker_run(marker, UINT64_MAX, false);
   }
 }
 
-void tri_mark_recover(tri_marker *marker, tri_window_walk *each_window, void *context) {
+void tri_mark_recover(tri_marker *marker) {
   tri_collect *collect = marker->collect;
   const tri_spans *spans = &collect->spans;
-  each_window(context, tri_window_skip, collect);
   uint64_t indices = collect->mark_limit_bytes >> (TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2);
   while (tri_grey_has_overflowed(&collect->grey)) {
     tri_store_relaxed(&collect->grey.overflowed, 0u);
@@ -373,7 +364,6 @@ void tri_mark_recover(tri_marker *marker, tri_window_walk *each_window, void *co
     }
     tri_marker_run(marker, UINT64_MAX, false);
   }
-  tri_vm_discard(spans->space.bits.checked, spans->space.committed_bytes / TRI_GRANULE_BYTES / 8);
 }
 
 // ---- The simple way ----

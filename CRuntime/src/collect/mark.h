@@ -54,15 +54,10 @@ typedef enum tri_word_kind {
 } tri_word_kind;
 typedef void tri_each_word(void *context, uintptr_t word, tri_word_kind kind);
 
-/// Sets a window's slots in the checked map: they are marked, hold what was there before, and must not be scanned.
-void tri_window_skip(void *collect, const struct tri_window *window);
-/// Walks every window of the heap.
-typedef void tri_window_walk(void *context, void (*each)(void *argument, const struct tri_window *window),
-                             void *argument);
-/// World stopped, after memory for grey objects was refused: scans every marked object again, as often as it takes,
-/// except the slots that wait in windows. Linear in the heap for each round, but a mark that ends is worth a long
-/// pause. Each round marks at least one more object, or is the last.
-void tri_mark_recover(tri_marker *marker, tri_window_walk *each_window, void *context);
+/// World stopped, windows dropped, after memory for grey objects was refused: scans every marked object again, as often
+/// as it takes. Linear in the heap for each round, but a mark that ends is worth a long pause. Each round marks at least
+/// one more object, or is the last.
+void tri_mark_recover(tri_marker *marker);
 
 /// Shades what a word of the given kind refers to.
 void tri_shade_word(tri_collect *collect, uintptr_t word, tri_word_kind kind, tri_grey_chunk **chunk);

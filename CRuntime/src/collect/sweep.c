@@ -24,9 +24,9 @@ static void tri_sweep_end(tri_collect *collect) {
   tri_sweep_state *sweep = &collect->sweep;
   tri_lock_acquire(&collect->sweep_lock);
   // What was alive or allocated and is neither now.
-  uint64_t live = sweep->live_bytes - sweep->waiting_bytes, held = collect->live_bytes + sweep->allocated_bytes;
+  uint64_t live = sweep->live_bytes, held = collect->live_bytes + sweep->allocated_bytes;
   tri_store_relaxed(&collect->live_bytes, live);
-  tri_store_relaxed(&collect->live_objects, sweep->live_objects - sweep->waiting_objects);
+  tri_store_relaxed(&collect->live_objects, sweep->live_objects);
   if (held > live) tri_store_relaxed(&collect->freed_bytes_total, collect->freed_bytes_total + (held - live));
   tri_store_relaxed(&collect->sweep_ns_last, tri_clock_ns() - sweep->started_ns);
   tri_store_relaxed(&collect->sweep_ns_total, collect->sweep_ns_total + sweep->cpu_ns);
@@ -36,7 +36,7 @@ static void tri_sweep_end(tri_collect *collect) {
   tri_lock_release(&collect->sweep_lock);
 }
 
-void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects, uint64_t allocated_bytes) {
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
@@ -53,9 +53,7 @@ void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t wait
   tri_store_relaxed(&sweep->live_bytes, (uint64_t)0);
   tri_store_relaxed(&sweep->live_objects, (uint64_t)0);
   tri_store_relaxed(&sweep->cpu_ns, (uint64_t)0);
-  sweep->waiting_bytes = waiting_bytes;
   sweep->allocated_bytes = allocated_bytes;
-  sweep->waiting_objects = waiting_objects;
   sweep->started_ns = tri_clock_ns();
   tri_store_relaxed(&sweep->generation, generation);
   tri_store_release(&collect->spans.sweep_generation, generation);

@@ -17,8 +17,8 @@
 enum { TRI_SWEEP_UNIT_SPANS = 256 };
 
 /// World stopped, phase off, after the swap: everything now in the span table is to be swept (S12).
-/// `waiting`: slots in windows; `allocated`: since the last cycle, for the freed total.
-void tri_sweep_begin(tri_collect *collect, uint64_t waiting_bytes, uint64_t waiting_objects, uint64_t allocated_bytes);
+/// `allocated`: since the last cycle, for the freed total.
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes);
 /// Sweeps one unit; false when none is left to claim. Any thread.
 bool tri_sweep_unit(tri_collect *collect);
 /// Sweeps until every unit is done, waiting for those that others claimed.

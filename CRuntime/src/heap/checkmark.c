@@ -106,9 +106,6 @@ static void tri_checker_clear_bits(tri_checker *checker) {
 void tri_checkmark(tri_heap *heap) {
   tri_checker checker = {.heap = heap};
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    tri_mutator_each_window(mutator, tri_window_skip, &heap->world.collect);
-  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_skip, &heap->world.collect);
-  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_each_root(mutator, tri_checker_word, &checker);
   tri_roots_each(&heap->world.roots, tri_checker_word, &checker);
   tri_checker_drain(&checker);

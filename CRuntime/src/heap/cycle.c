@@ -87,10 +87,9 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     tri_mutator_set_barrier(mutator, true, mutator->stack_grey);
-    tri_mutator_blacken(mutator);
+    mutator->allocates_black = true;
   }
   heap->world.blackening = true;
-  tri_spans_each_orphan(&heap->world.collect.spans, tri_window_mark, &heap->world.collect);
 }
 
 static void tri_cycle_leave_termination(tri_heap *heap) {
@@ -99,7 +98,6 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
     tri_mutator_set_barrier(mutator, false, false);
   heap->world.blackening = false;
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
-  if (heap->world.stopper) tri_mutator_show_windows(heap->world.stopper);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
   tri_store_relaxed(&heap->last_marked_objects, heap->cycle.marked_objects);
   tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
@@ -119,9 +117,9 @@ void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
     if (phase == TRI_PHASE_MARK_TERMINATION) {
       heap->cycle.termination_ns = world->stop_requested_ns;
       if (before == TRI_PHASE_OFF) tri_cycle_enter_termination_from_off(heap);
-      // Only the thread that stopped the world could still allocate: its windows are put aside, so that
-      // even the inline path reaches the assertion (S7).
-      if (world->stopper) tri_mutator_hide_windows(world->stopper);
+      // So every slot with its bit in A is an object from here on. And the thread that stopped the world, the only one
+      // that could still allocate, reaches the assertion even from the inline path (S7).
+      tri_world_drop_windows(world);
     } else {
       tri_cycle_leave_termination(heap);
     }
@@ -226,20 +224,15 @@ void tri_cycle_start_world(tri_heap *heap) {
   if (pause > heap->cycle.pause_ns_longest) heap->cycle.pause_ns_longest = pause;
 }
 
-static void tri_cycle_each_window(void *context, void (*each)(void *, const struct tri_window *), void *argument) {
-  tri_heap *heap = context;
-  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    tri_mutator_each_window(mutator, each, argument);
-  tri_spans_each_orphan(&heap->world.collect.spans, each, argument);
-}
-
 // World stopped: what was dropped for want of memory is found again.
 static void tri_cycle_recover(tri_heap *heap) {
   tri_grey_queue *grey = &heap->world.collect.grey;
   if (!tri_grey_has_overflowed(grey)) return;
   tri_report("the system refused memory for grey objects: marking again what was marked, in a stop");
+  // What waits in windows is marked and must not be scanned: it holds what was there before.
+  tri_world_drop_windows(&heap->world);
   tri_grey_worker_begin(grey);
-  tri_mark_recover(&heap->marker, tri_cycle_each_window, heap);
+  tri_mark_recover(&heap->marker);
   tri_grey_worker_end(grey);
 }
 
@@ -331,10 +324,6 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   tri_collect *collect = &heap->world.collect;
   tri_assert_phase(collect, TRI_PHASE_OFF);
   tri_assert_world_stopped(&heap->world);
-  tri_waiting waiting = {0, 0};
-  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    tri_mutator_each_window(mutator, tri_window_count, &waiting);
-  tri_spans_each_orphan(&collect->spans, tri_window_count, &waiting);
   tri_bitmaps *bits = &collect->spans.space.bits;
   uint64_t *allocated = bits->allocated;
   bits->allocated = bits->marked;
@@ -345,7 +334,7 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   int64_t before = heap->cycle.allocated_before_marking_bytes;
   bool concurrent = heap->cycle.mode == TRI_MODE_BACKGROUND && since > before;
   tri_store_relaxed(&heap->last_allocated_while_marking_bytes, concurrent ? (uint64_t)(since - before) : 0);
-  tri_sweep_begin(collect, waiting.bytes, waiting.objects, since > 0 ? (uint64_t)since : 0);
+  tri_sweep_begin(collect, since > 0 ? (uint64_t)since : 0);
 }
 
 void tri_cycle_sweep_all(tri_heap *heap) {

@@ -133,12 +133,8 @@ static void tri_heap_destroy_live_objects(tri_heap *heap) {
 }
 
 // Slots that nobody was given are not objects.
-static void tri_heap_forget_slots(void *context, const struct tri_window *window) {
-  tri_space *space = context;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
-    uint64_t granule = tri_space_granule(space, window->base + (uint64_t)tri_first_set(left) * window->slot_bytes);
-    space->bits.allocated[granule >> 6] &= ~(UINT64_C(1) << (granule & 63));
-  }
+static void tri_heap_forget_slots(void *collect, const struct tri_window *window) {
+  tri_window_give_back(collect, window);
 }
 
 tri_status tri_heap_close(tri_heap *heap) {
@@ -146,7 +142,7 @@ tri_status tri_heap_close(tri_heap *heap) {
   tri_collector_thread_destroy(heap);
   tri_helpers_destroy(heap);
   tri_sweep_finish(&heap->world.collect);
-  tri_spans_each_orphan(&heap->world.collect.spans, tri_heap_forget_slots, &heap->world.collect.spans.space);
+  tri_spans_each_orphan(&heap->world.collect.spans, tri_heap_forget_slots, &heap->world.collect);
   tri_heap_destroy_live_objects(heap);
   tri_lock_destroy(&heap->hooks_lock);
   tri_lock_destroy(&heap->cycle_lock);

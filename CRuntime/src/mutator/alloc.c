@@ -58,7 +58,7 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
 // Shared counters are written once per TRI_ACCOUNT_BYTES: a locked instruction waits until the stores into the last
 // window have left the store buffer.
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
-  mutator->unaccounted_bytes += bytes;
+  mutator->unaccounted_bytes += (int64_t)bytes;
   if (mutator->unaccounted_bytes >= TRI_ACCOUNT_BYTES) tri_mutator_account(mutator);
   if (mutator->fast.barrier) tri_assist(mutator, bytes);
 }
@@ -146,6 +146,7 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   tri_orphan *orphan = refill->class->orphans;
   if (!orphan) return false;
   tri_store_relaxed(&refill->class->orphans, orphan->next);
+  tri_subtract_relaxed(&refill->mutator->world->collect.spans.orphan_count, 1u);
   uint32_t loaded_next = refill->window->loaded_next;
   *refill->window = orphan->window;
   refill->window->loaded_next = loaded_next;
@@ -164,7 +165,6 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
     if (!free_slots) continue;
     refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
     refill->window->slot_bytes = info->slot_bytes;
-    refill->window->generation = tri_load_relaxed(&refill->mutator->world->collect.spans.sweep_generation);
     refill->window->free_slots = free_slots;
     refill->dirty = !span->fresh;
     return true;
@@ -231,31 +231,20 @@ static void tri_refill_zero(const tri_refill *refill) {
     memset((void *)(window->base + (uint64_t)tri_first_set(left) * slot_bytes), 0, slot_bytes);
 }
 
-// Puts a window on the mutator's list when it is loaded for the first time; false when memory is refused.
-static bool tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
+// Puts a window on the mutator's list when it is loaded for the first time in a cycle.
+static void tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
   struct tri_window *window = tri_mutator_window(&mutator->fast, index);
-  if (window->loaded_next) return true;
-  if (mutator->loaded_count == mutator->saved_capacity) {
-    uint32_t grown = mutator->saved_capacity ? 2 * mutator->saved_capacity : 32;
-    void *table =
-        tri_meta_grow(&mutator->world->collect.spans.space.meta, mutator->saved_masks,
-                      mutator->saved_capacity * sizeof *mutator->saved_masks, grown * sizeof *mutator->saved_masks);
-    if (!table) return false;
-    mutator->saved_masks = table;
-    mutator->saved_capacity = grown;
-  }
+  if (window->loaded_next) return;
   window->loaded_next = mutator->loaded_windows;
   mutator->loaded_windows = index;
-  mutator->loaded_count++;
-  return true;
 }
 
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
   tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0,
                        false};
-  if (!tri_refill_note_window(mutator, index)) return TRI_OUT_OF_MEMORY;
   tri_status status = tri_refill_find(&refill);
   if (status != TRI_OK) return status;
+  tri_refill_note_window(mutator, index);
   tri_step(TRI_STEP_REFILL);
   if (refill.zeroed && refill.dirty) tri_refill_zero(&refill);
   tri_allocation_account(mutator, (uint64_t)tri_popcount(refill.window->free_slots) * refill.window->slot_bytes);

@@ -138,16 +138,13 @@ static bool tri_free_find_window(tri_mutator_full *mutator, void *object) {
   uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
   struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
   bool zeroed = window[0].base != base;
-  // A window loaded before the last swap shares its group with others since.
-  uint32_t generation = tri_load_relaxed(&mutator->world->collect.spans.sweep_generation);
-  if (slot >= span->slots || window[zeroed].base != base || window[zeroed].generation != generation) return false;
+  if (slot >= span->slots || window[zeroed].base != base) return false;
   mutator->last_freed = (tri_free_place){
       .base = base,
       .bytes = tri_group_slots(span->slots, group) * span->slot_bytes,
       .slot_bytes = span->slot_bytes,
       .slot_inverse = span->slot_inverse,
       .zeroed = zeroed,
-      .generation = generation,
       .window = &window[zeroed],
       .span = span,
   };
@@ -160,7 +157,6 @@ static inline bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
   uint64_t offset = (uintptr_t)object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return false;
   const tri_spans *spans = &mutator->world->collect.spans;
-  if (last->generation != tri_load_relaxed(&spans->sweep_generation)) return false;
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return false;
   if (tri_load_acquire(&last->span->has_freed) &&

@@ -48,7 +48,6 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
 
 void tri_mutator_unmap(tri_mutator_full *mutator) {
   tri_meta *meta = &mutator->world->collect.spans.space.meta;
-  tri_meta_free(meta, mutator->saved_masks, mutator->saved_capacity * sizeof *mutator->saved_masks);
   if (mutator->marker.stack) tri_marker_destroy(&mutator->marker);
   tri_scope_block *block = mutator->scopes;
   while (block && block->previous) block = block->previous;
@@ -63,22 +62,13 @@ void tri_mutator_unmap(tri_mutator_full *mutator) {
   tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
 }
 
-// Walks the windows that were ever loaded; there are as many as span classes this thread allocates from.
-#define tri_each_loaded_window(mutator, index, window)                                                                 \
-  for (uint32_t index = (mutator)->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;                             \
-       index = tri_mutator_window(&(mutator)->fast, index)->loaded_next)                                               \
-    for (struct tri_window *window = tri_mutator_window((tri_mutator *)(uintptr_t) & (mutator)->fast, index); window;  \
-         window = NULL)
-
+// There are as many as span classes this thread allocated from since the last cycle.
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context) {
-  uint32_t position = 0;
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;) {
-    struct tri_window window = *tri_mutator_window((tri_mutator *)(uintptr_t)mutator, index);
-    if (mutator->windows_hidden) window.free_slots = mutator->saved_masks[position++];
-    each(context, &window);
-    index = window.loaded_next;
-  }
+  const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
+       index = windows[index].loaded_next)
+    each(context, &windows[index]);
 }
 
 void tri_window_mark(void *context, const struct tri_window *window) {
@@ -94,36 +84,36 @@ void tri_mutator_blacken(tri_mutator_full *mutator) {
   tri_mutator_each_window(mutator, tri_window_mark, &mutator->world->collect);
 }
 
-void tri_window_count(void *context, const struct tri_window *window) {
-  tri_waiting *waiting = context;
-  uint32_t slots = tri_popcount(window->free_slots);
-  waiting->objects += slots;
-  waiting->bytes += (uint64_t)slots * window->slot_bytes;
-}
-
-void tri_mutator_hide_windows(tri_mutator_full *mutator) {
-  TRI_ASSERT(!mutator->windows_hidden);
-  uint32_t position = 0;
-  tri_each_loaded_window(mutator, index, window) {
-    mutator->saved_masks[position++] = window->free_slots;
-    window->free_slots = 0;
+uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window) {
+  tri_bitmaps *bits = &collect->spans.space.bits;
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    uint64_t granule = tri_space_granule(&collect->spans.space, slot), bit = UINT64_C(1) << (granule & 63);
+    bits->allocated[granule >> 6] &= ~bit;
+    bits->marked[granule >> 6] &= ~bit;
   }
-  mutator->windows_hidden = true;
+  return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }
 
-void tri_mutator_show_windows(tri_mutator_full *mutator) {
-  if (!mutator->windows_hidden) return;
-  uint32_t position = 0;
-  tri_each_loaded_window(mutator, index, window) window->free_slots = mutator->saved_masks[position++];
-  mutator->windows_hidden = false;
+void tri_mutator_drop_windows(tri_mutator_full *mutator) {
+  uint32_t next;
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
+    struct tri_window *window = tri_mutator_window(&mutator->fast, index);
+    mutator->unaccounted_bytes -= (int64_t)tri_window_give_back(&mutator->world->collect, window);
+    next = window->loaded_next;
+    // Base 0: an explicit free finds no group here.
+    *window = (struct tri_window){0};
+  }
+  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
 }
 
 void tri_mutator_account(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
-  int64_t net = (int64_t)mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
+  int64_t net = mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
   tri_add_relaxed(&collect->allocated_since_bytes, net);
-  tri_add_relaxed(&collect->allocated_total_bytes, mutator->unaccounted_bytes);
-  mutator->unaccounted_bytes = mutator->unaccounted_freed_bytes = 0;
+  tri_add_relaxed(&collect->allocated_total_bytes, (uint64_t)mutator->unaccounted_bytes);
+  mutator->unaccounted_bytes = 0;
+  mutator->unaccounted_freed_bytes = 0;
 }
 
 static void tri_window_zero(const struct tri_window *window) {
@@ -133,7 +123,9 @@ static void tri_window_zero(const struct tri_window *window) {
 
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_spans *spans = &mutator->world->collect.spans;
-  tri_each_loaded_window(mutator, index, window) {
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
+       index = tri_mutator_window(&mutator->fast, index)->loaded_next) {
+    struct tri_window *window = tri_mutator_window(&mutator->fast, index);
     if (!window->free_slots) continue;
     tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
     if (!orphan) {
@@ -148,6 +140,7 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     tri_lock_acquire(&class->lock);
     orphan->next = class->orphans;
     tri_store_relaxed(&class->orphans, orphan);
+    tri_add_relaxed(&spans->orphan_count, 1u);
     tri_lock_release(&class->lock);
     window->free_slots = 0;
   }

@@ -22,7 +22,7 @@ typedef enum tri_mutator_state {
 } tri_mutator_state;
 
 enum {
-  TRI_WINDOW_LIST_END = -1, // as loaded_next; 0 there means "never loaded"
+  TRI_WINDOW_LIST_END = -1, // as loaded_next; 0 there means "not loaded"
 };
 
 /// Bits of tri_mutator.request.
@@ -48,7 +48,6 @@ typedef struct tri_free_place {
   uint32_t slot_bytes;
   uint32_t slot_inverse;
   bool zeroed;
-  uint32_t generation; // of the sweep; in a later one the span may be another
   struct tri_window *window;
   tri_span *span;
 } tri_free_place;
@@ -83,11 +82,7 @@ typedef struct tri_mutator_full {
   bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
   tri_barrier_buffer barrier;
-  uint32_t loaded_windows; // [owner] windows ever loaded, linked by loaded_next; TRI_WINDOW_LIST_END ends
-  uint32_t loaded_count;
-  uint32_t saved_capacity;
-  uint64_t *saved_masks; // [owner] windows put aside during mark termination (S7)
-  bool windows_hidden;   // [owner]
+  uint32_t loaded_windows; // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 
   tri_scope_block *scopes;           // [owner; read while stopped] innermost block
   size_t scope_depth;                // slots in use, over all blocks
@@ -98,7 +93,7 @@ typedef struct tri_mutator_full {
   uint32_t refills_since_stress;     // [owner]
   tri_free_place last_freed;         // [owner]
   uint64_t freed_bytes;              // [owner; relaxed read] explicitly
-  uint64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters
+  int64_t unaccounted_bytes; // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes;  // [owner]
 } tri_mutator_full;
 
@@ -128,23 +123,19 @@ void tri_mutator_blacken(tri_mutator_full *mutator);
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);
 void tri_mutator_unmap(tri_mutator_full *mutator);
 
-/// Hands over every window this mutator ever loaded, with the mask it has, or had before it was put aside. While the
-/// owner is stopped, or by the owner.
+/// Hands over every loaded window. While the owner is stopped, or by the owner.
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context);
-/// Adds up what waits in windows: marked, but not alive. For the functions that walk windows.
-typedef struct tri_waiting {
-  uint64_t bytes, objects;
-} tri_waiting;
-void tri_window_count(void *waiting, const struct tri_window *window);
-/// Puts masks aside, so that any allocation reaches the slow path, and brings them back.
-void tri_mutator_hide_windows(tri_mutator_full *mutator);
-void tri_mutator_show_windows(tri_mutator_full *mutator);
+/// World stopped: what waits in windows goes back to its spans, neither allocated nor marked, for the sweep to find.
+/// Any allocation then reaches the slow path.
+void tri_mutator_drop_windows(tri_mutator_full *mutator);
 /// Moves what the mutator counted by itself to the heap's counters. Owner.
 void tri_mutator_account(tri_mutator_full *mutator);
 /// Leaves the slots of all windows to their classes' next refill.
 void tri_mutator_orphan_windows(tri_mutator_full *mutator);
 /// Marks the slots of a window, or of an orphan.
 void tri_window_mark(void *collect, const struct tri_window *window);
+/// World stopped: takes the waiting slots of a window, or of an orphan, out of A and M; how many bytes that is.
+uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window);
 
 #endif

@@ -328,6 +328,19 @@ void tri_world_start(tri_world *world) {
   tri_step(TRI_STEP_STARTED);
 }
 
+static void tri_orphan_give_back(void *context, const struct tri_window *window) {
+  tri_collect *collect = context;
+  uint64_t bytes = tri_window_give_back(collect, window);
+  tri_subtract_relaxed(&collect->allocated_since_bytes, (int64_t)bytes);
+  tri_subtract_relaxed(&collect->allocated_total_bytes, bytes);
+}
+
+void tri_world_drop_windows(tri_world *world) {
+  tri_assert_world_stopped(world);
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) tri_mutator_drop_windows(mutator);
+  tri_spans_take_orphans(&world->collect.spans, tri_orphan_give_back, &world->collect);
+}
+
 void tri_assert_world_stopped(const tri_world *world) {
   TRI_CHECK(world->stopped && world->stopper_token == tri_thread_token(),
             "phase %s: the world must be stopped by this thread, and is not",

@@ -67,6 +67,8 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
 /// Returns with every other mutator parked or held. Nests not.
 void tri_world_stop(tri_world *world);
 void tri_world_start(tri_world *world);
+/// World stopped: empties every window, those of detached mutators too. What waits in a window is then no object.
+void tri_world_drop_windows(tri_world *world);
 /// Traps unless the calling thread has stopped the world.
 void tri_assert_world_stopped(const tri_world *world);
 /// Between this and releasing the lock the final stop of a cycle is not in force, so what is shaded now is seen by

@@ -130,6 +130,7 @@ tri_span_class *tri_spans_class(tri_spans *spans, struct tri_layout *layout, uin
 
 void tri_spans_each_orphan(tri_spans *spans, void (*each)(void *context, const struct tri_window *window),
                            void *context) {
+  if (tri_load_acquire(&spans->orphan_count) == 0) return;
   uint32_t count = tri_load_acquire(&spans->class_count);
   for (uint32_t id = 1; id < count; id++) {
     tri_span_class *class = tri_spans_class_by_id(spans, id);
@@ -138,6 +139,23 @@ void tri_spans_each_orphan(tri_spans *spans, void (*each)(void *context, const s
     for (const tri_orphan *orphan = class->orphans; orphan; orphan = orphan->next) each(context, &orphan->window);
     tri_lock_release(&class->lock);
   }
+}
+
+void tri_spans_take_orphans(tri_spans *spans, void (*each)(void *context, const struct tri_window *window),
+                            void *context) {
+  tri_spans_each_orphan(spans, each, context);
+  if (spans->orphan_count == 0) return;
+  for (uint32_t id = 1; id < spans->class_count; id++) {
+    tri_span_class *class = tri_spans_class_by_id(spans, id);
+    tri_lock_acquire(&class->lock);
+    for (tri_orphan *orphan = class->orphans, *next; orphan; orphan = next) {
+      next = orphan->next;
+      tri_meta_free(&spans->space.meta, orphan, sizeof *orphan);
+    }
+    tri_store_relaxed(&class->orphans, (tri_orphan *)NULL);
+    tri_lock_release(&class->lock);
+  }
+  tri_store_relaxed(&spans->orphan_count, 0u);
 }
 
 // Publishes a span in the page map last: whoever finds it there must also see its fields.

@@ -83,6 +83,7 @@ typedef struct tri_spans {
   uint64_t tag_mask, tag_value;                        // [const]
   uint32_t sweep_generation;                           // [stw; atomic] goes up when M becomes A
   uint64_t span_count;                                 // [atomic] in use
+  uint32_t orphan_count;                               // [atomic] over all classes
 } tri_spans;
 
 tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
@@ -94,9 +95,13 @@ tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_descriptio
 tri_span_class *tri_spans_class(tri_spans *spans, struct tri_layout *layout, uint32_t size_class,
                                 tri_status *out_status);
 
-/// Hands over every window that a detached mutator left behind.
+/// Hands over every window that a detached mutator left behind. Costs a load when there is none.
 void tri_spans_each_orphan(tri_spans *spans, void (*each)(void *context, const struct tri_window *window),
                            void *context);
+
+/// Hands them over and forgets them. World stopped.
+void tri_spans_take_orphans(tri_spans *spans, void (*each)(void *context, const struct tri_window *window),
+                            void *context);
 
 static inline tri_span_class *tri_spans_class_by_id(const tri_spans *spans, uint32_t id) {
   return tri_load_acquire(&spans->classes[id]);
