@@ -32,6 +32,9 @@ enum {
   TRI_SHADES_OLD = 1,
   /// The value it stores is: while this thread's stack is not yet scanned, and always under Dijkstra's barrier.
   TRI_SHADES_NEW = 2,
+  TRI_SHADES_ANY = 3,
+  /// Between cycles: the first store of a young reference into an old object writes the object down.
+  TRI_LOGS_OLD = 4,
 };
 
 enum {
@@ -46,7 +49,7 @@ enum {
 
 /// The part of a mutator that compiled-in fast paths touch. Frozen: it is ABI.
 struct tri_mutator {
-  /// What a store of this thread shades: TRI_SHADES_... bits, 0 while the write barrier is off.
+  /// What a store of this thread does besides storing: TRI_SHADES_... bits while marking, TRI_LOGS_OLD or 0 otherwise.
   /// [owner; the collector while it is stopped]
   uint32_t barrier;
   /// Not 0 when the collector wants this thread to come by. [atomic]
@@ -64,9 +67,10 @@ void *TRI_NULLABLE tri_refill_type(tri_mutator *mutator, tri_type type) TRI_COLD
 void *TRI_NULLABLE tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
-void tri_store_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
+void tri_store_slow(tri_mutator *mutator, void *object, void *TRI_NULLABLE *TRI_NONNULL slot,
+                    void *TRI_NULLABLE value) TRI_COLD;
 void tri_init_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot, void *TRI_NULLABLE value) TRI_COLD;
-void *TRI_NULLABLE tri_swap_slow(tri_mutator *mutator, void *TRI_NULLABLE *TRI_NONNULL slot,
+void *TRI_NULLABLE tri_swap_slow(tri_mutator *mutator, void *object, void *TRI_NULLABLE *TRI_NONNULL slot,
                                  void *TRI_NULLABLE value) TRI_COLD;
 void tri_safepoint_slow(tri_mutator *mutator) TRI_COLD;
 
@@ -193,11 +197,10 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf(tri_mutator *mutator, size_t
 }
 
 /// Stores a reference into a slot of an object: barrier and store in one, with no safepoint between.
-/// `object` is the one the slot lies in (unused today; a generational mode needs it).
+/// `object` is the start of the one the slot lies in: what is written down if it is old and the value young.
 TRI_ALWAYS_INLINE void tri_store(tri_mutator *mutator, void *object, void *slot, void *TRI_NULLABLE value) {
-  (void)object;
   if (TRI_UNLIKELY(mutator->barrier))
-    tri_store_slow(mutator, (void *TRI_NULLABLE *)slot, value);
+    tri_store_slow(mutator, object, (void *TRI_NULLABLE *)slot, value);
   else
     __atomic_store_n((void *TRI_NULLABLE *)slot, value, __ATOMIC_RELEASE);
 }
@@ -215,9 +218,8 @@ TRI_ALWAYS_INLINE void tri_init(tri_mutator *mutator, void *object, void *slot, 
 /// Stores a reference and returns what the slot held. Not atomic towards other mutators.
 TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_swap(tri_mutator *mutator, void *object, void *slot,
                                               void *TRI_NULLABLE value) {
-  (void)object;
   void *TRI_NULLABLE *TRI_NONNULL place = (void *TRI_NULLABLE *)slot;
-  if (TRI_UNLIKELY(mutator->barrier)) return tri_swap_slow(mutator, place, value);
+  if (TRI_UNLIKELY(mutator->barrier)) return tri_swap_slow(mutator, object, place, value);
   void *old = __atomic_load_n(place, __ATOMIC_RELAXED);
   __atomic_store_n(place, value, __ATOMIC_RELEASE);
   return old;

@@ -11,8 +11,9 @@ TRI_BEGIN_NONNULL
 /// How C calls up. Both are called without locks of the embedder's kind held; `context` is the front's own.
 typedef struct tri_front {
   void *TRI_NULLABLE context;
-  /// Run a whole cycle on this thread: the collector thread, or an allocating thread.
-  void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode);
+  /// Run a whole cycle on this thread: the collector thread, or an allocating thread. `triggered`: because of the trigger,
+  /// so that a minor one will do.
+  void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode, bool triggered);
   /// A sweep ended: live bytes are known, the next trigger can be set with tri_pacing_set().
   void (*sweep_finished)(void *TRI_NULLABLE context);
 } tri_front;
@@ -33,6 +34,9 @@ tri_status tri_options_resolve(const tri_options *TRI_NULLABLE given, tri_option
 
 /// Waits for the cycle lock; the caller's mutator stays attached and counts as stopped while it waits.
 void tri_cycle_begin(tri_heap *heap, tri_mode mode);
+/// Phase off, nothing left to sweep: whether the cycle is a minor one, which marks from what is not old. Only one that
+/// allocation triggered is. A full one forgets what is old.
+bool tri_cycle_choose_generation(tri_heap *heap, bool triggered);
 /// S3.
 void tri_cycle_finish_sweep(tri_heap *heap);
 /// The C pools (S4).
@@ -49,7 +53,8 @@ _Noreturn void tri_cycle_illegal_move(tri_phase phase, const char *event);
 /// Any broken expectation of the front: one line, then abort.
 _Noreturn void tri_cycle_fail(tri_heap *TRI_NULLABLE heap, const char *sentence);
 
-/// Phase mark: every mutator acknowledges the barrier and blackens its windows; the snapshot of S12 follows.
+/// Phase mark: every mutator acknowledges the barrier and blackens its windows; the snapshot of S12 follows. In a minor
+/// cycle what was remembered is grey then.
 void tri_cycle_enable_barrier(tri_heap *heap);
 /// Phase mark: every stack at its owner's safepoint, then all roots.
 void tri_cycle_scan_roots(tri_heap *heap);
@@ -91,6 +96,10 @@ typedef struct tri_pacing_input {
   uint64_t allocated_while_marking_bytes; ///< in the last cycle
   uint64_t mark_cpu_ns;                   ///< of the last cycle, all workers
   uint64_t marked_objects;                ///< of the last cycle
+  uint64_t freed_bytes;                   ///< by the last sweep
+  bool minor;                             ///< the last cycle was one
+  bool marks_kept;                        ///< the next one can be
+  bool can_keep_marks;                    ///< nothing forbids minor cycles: policy, layouts
   uint64_t cache_bytes;                   ///< level 2 cache of one core; 0 if unknown
   uint32_t mutators;                      ///< attached now
 } tri_pacing_input;
@@ -105,6 +114,8 @@ typedef struct tri_pacing {
   uint64_t goal_bytes;
   uint32_t assist_objects_per_mib;
   bool inline_cycles;
+  bool minor;      ///< the next cycle, if allocation triggers it
+  bool keep_marks; ///< the next cycle ends with marks kept
 } tri_pacing;
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing);
 /// Between these no sweep ends, so the front's pacing state belongs to the caller. sweep_finished() runs inside them.

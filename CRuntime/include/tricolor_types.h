@@ -109,6 +109,16 @@ typedef enum TRI_CLOSED_ENUM tri_barrier_policy {
   TRI_BARRIER_STOP_THE_WORLD TRI_SWIFT(stopTheWorld) = 2,
 } tri_barrier_policy;
 
+/// Whether cycles that allocation triggers may be minor: what survived the last cycle is taken for alive and not marked
+/// again, until a full cycle. Cycles that are asked for are always full.
+typedef enum TRI_CLOSED_ENUM tri_generations {
+  /// While they pay: tried now and then, kept as long as they reclaim memory at less cost than full cycles. The default.
+  TRI_GENERATIONS_AUTOMATIC TRI_SWIFT(automatic) = 0,
+  TRI_GENERATIONS_OFF TRI_SWIFT(off) = 1,
+  /// Three in four, paying or not: for tests and measurements.
+  TRI_GENERATIONS_ALWAYS TRI_SWIFT(always) = 2,
+} tri_generations;
+
 enum {
   /// Objects up to this size come from size-class spans; larger ones are whole pages.
   TRI_SMALL_BYTES_MAX = 32768,
@@ -141,6 +151,9 @@ typedef struct tri_options {
   /// times physical memory if that is larger; when the system grants less, a quarter of what it grants.
   uint64_t reservation_bytes;
   tri_barrier_policy barrier;
+  /// Ignored under TRI_BARRIER_STOP_THE_WORLD and from the first custom layout on: both allow stores that the barrier
+  /// does not see. Environment TRICOLOR_GENERATIONS: auto, off or always.
+  tri_generations generations;
   /// Threads that mark in a stopped world, the calling one included. 0 (the default): the CPUs this
   /// process may use.
   uint32_t mark_workers;
@@ -167,7 +180,7 @@ typedef struct tri_options {
 /// Fills in the defaults. Cannot fail.
 void tri_options_init(tri_options *options);
 /// Sets one option from text, as the environment does: name is "GC", "LIMIT", "TRACE", "CHECKMARK",
-/// "VERIFY" or "STRESS". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not understood.
+/// "VERIFY", "STRESS" or "GENERATIONS". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not understood.
 tri_status tri_options_set(tri_options *options, const char *name, const char *value);
 
 /// A custom layout's tracer hands every reference of the object to tri_visit().
@@ -215,6 +228,7 @@ typedef struct tri_type {
 typedef struct tri_statistics {
   uint64_t cycles;        ///< completed cycles, every mode
   uint64_t cycles_forced; ///< of those, force and forceBlock
+  uint64_t cycles_minor;  ///< of those, minor ones: marked from what was new since the last cycle
   uint64_t live_bytes;    ///< held by objects that the last finished sweep found alive
   uint64_t live_objects;
   uint64_t allocated_bytes; ///< handed to mutators' windows and as large objects, ever

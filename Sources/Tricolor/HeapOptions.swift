@@ -20,6 +20,17 @@ public struct HeapOptions: Sendable {
     case stopTheWorld
   }
 
+  /// Whether cycles that allocation triggers may be minor: what survived the last cycle is taken for alive and not marked
+  /// again, until a full cycle. Cycles that are asked for are always full.
+  public enum Generations: Sendable {
+    /// While they pay: tried now and then, kept as long as they reclaim memory at less cost than full cycles.
+    case automatic
+    /// Every cycle is full.
+    case off
+    /// Three in four, paying or not: for tests and measurements.
+    case always
+  }
+
   /// What is printed about each cycle on standard error.
   public enum Trace: UInt32, Sendable {
     /// Nothing.
@@ -58,6 +69,9 @@ public struct HeapOptions: Sendable {
   public var reservationBytes: UInt64?
   /// Default `.hybrid`: the shortest final stop.
   public var barrier: Barrier = .hybrid
+  /// Default `.automatic`. Ignored under `.stopTheWorld` and from the first custom layout on: both allow stores that the
+  /// barrier does not see. Environment `TRICOLOR_GENERATIONS`: `auto`, `off` or `always`.
+  public var generations: Generations = .automatic
   /// Threads that mark in a stopped world, the calling one included; 1 or more. Default nil: as many as the CPUs this
   /// process may use.
   public var markWorkers: UInt32?
@@ -96,6 +110,7 @@ extension HeapOptions {
     options.limit_bytes = limitBytes ?? 0
     options.reservation_bytes = reservationBytes ?? 0
     options.barrier = barrier.policy
+    options.generations = generations.policy
     options.mark_workers = markWorkers ?? 0
     options.trace = trace.rawValue
     options.checkmark = checksMarks ? 1 : 0
@@ -115,6 +130,16 @@ extension HeapOptions.Barrier {
     case .hybrid: .hybrid
     case .dijkstra: .dijkstra
     case .stopTheWorld: .stopTheWorld
+    }
+  }
+}
+
+extension HeapOptions.Generations {
+  fileprivate var policy: tri_generations {
+    switch self {
+    case .automatic: .automatic
+    case .off: .off
+    case .always: .always
     }
   }
 }

@@ -30,6 +30,8 @@ extension Heap {
     public var cycles: Int
     /// Of those, `.force` and `.forceBlock`.
     public var forcedCycles: Int
+    /// Of all cycles, the minor ones: they marked only what was new since the one before.
+    public var minorCycles: Int
     /// Bytes of the objects that the last finished sweep found alive. Exact after `gc(.forceBlock)`.
     public var liveBytes: Int
     /// Objects that the last finished sweep found alive. Exact after `gc(.forceBlock)`.
@@ -87,6 +89,7 @@ extension Heap.Statistics {
     func time(_ value: UInt64) -> Duration { .nanoseconds(Int64(clamping: value)) }
     cycles = count(raw.cycles)
     forcedCycles = count(raw.cycles_forced)
+    minorCycles = count(raw.cycles_minor)
     liveBytes = count(raw.live_bytes)
     liveObjects = count(raw.live_objects)
     allocatedBytes = count(raw.allocated_bytes)

@@ -24,6 +24,8 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
   var stressInterval: UInt32 = 0
   var limitBytes: UInt64 = 0
   var plainRoots = false
+  var generations: UInt32 = 0
+  var customLayouts = true
   var shared = false
 
   var testDescription: String { "\(name), seed \(seed)" }
@@ -53,6 +55,8 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
     options.stress_interval = stressInterval
     options.limit_bytes = limitBytes
     options.plain_roots = plainRoots
+    options.generations = tri_generations(rawValue: generations)!
+    options.no_custom_layouts = !customLayouts
     options.shared = shared
     return options
   }
@@ -61,6 +65,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
 private let hybrid = tri_barrier_policy.hybrid.rawValue
 private let dijkstra = tri_barrier_policy.dijkstra.rawValue
 private let stopTheWorld = tri_barrier_policy.stopTheWorld.rawValue
+private let always = tri_generations.always.rawValue
 
 private let configurations: [Configuration] = [
   Configuration("hybrid"),
@@ -147,6 +152,59 @@ private let configurations: [Configuration] = [
     $0.shared = true
   },
   Configuration("hybrid, two threads that share nothing") { $0.threads = 2 },
+  Configuration("minor cycles") {
+    $0.generations = always
+    $0.customLayouts = false
+  },
+  Configuration("minor cycles, conservative stack, stress") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.precise = false
+    $0.stressInterval = 3
+    $0.operations = 5000
+  },
+  Configuration("minor cycles, stress, no explicit free") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.explicitFree = false
+    $0.stressInterval = 2
+    $0.operations = 5000
+  },
+  Configuration("minor cycles, three threads") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.threads = 3
+    $0.shared = true
+  },
+  Configuration("minor cycles, two threads, stress") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.threads = 2
+    $0.shared = true
+    $0.stressInterval = 5
+    $0.operations = 5000
+  },
+  Configuration("minor cycles, two threads, plain roots, second pass") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.threads = 2
+    $0.shared = true
+    $0.plainRoots = true
+    $0.trace = 2
+  },
+  Configuration("minor cycles, Dijkstra, three threads, limit") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.barrier = dijkstra
+    $0.threads = 3
+    $0.shared = true
+    $0.limitBytes = 4 << 20
+  },
+  Configuration("minor cycles when they pay, two threads") {
+    $0.customLayouts = false
+    $0.threads = 2
+    $0.shared = true
+  },
 ]
 
 private func environmentNumber(_ name: String) -> UInt64? {
@@ -200,6 +258,7 @@ private func play(_ configuration: Configuration) async {
     redirectStandardError(to: log)
     let result = model_run(scaled.options)
     #expect(result.allocated > 0 && result.cycles > 0 && result.verified_objects > 0, "\(result)")
+    #expect(scaled.generations != always || result.cycles_minor > 0, "\(result)")
   }
   if result == nil { Issue.record("\(configuration): the last it said was\n\(lastLines(of: log, 10))") }
   unlink(log)

@@ -31,9 +31,12 @@ typedef struct tri_collect {
   uint64_t mark_limit_bytes;
   uint64_t marked_objects; // [atomic] by finished markers of this cycle
   uint64_t mark_cpu_ns;    // [atomic] this cycle
+  // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
+  uint32_t marks_kept;
+  tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;
   // Results of the last sweep that finished, and totals. [lock:sweep; atomic read]
-  uint64_t live_bytes, live_objects, freed_bytes_total, sweep_ns_last, sweep_ns_total;
+  uint64_t live_bytes, live_objects, freed_bytes_last, freed_bytes_total, sweep_ns_last, sweep_ns_total;
   uint64_t allocated_total_bytes;  // [atomic]
   int64_t allocated_since_bytes;   // [atomic] since the last cycle; explicit frees count against it
   uint64_t explicitly_freed_bytes; // [lock:world] by mutators that are gone

@@ -27,7 +27,8 @@ static void tri_sweep_end(tri_collect *collect) {
   uint64_t live = sweep->live_bytes, held = collect->live_bytes + sweep->allocated_bytes;
   tri_store_relaxed(&collect->live_bytes, live);
   tri_store_relaxed(&collect->live_objects, sweep->live_objects);
-  if (held > live) tri_store_relaxed(&collect->freed_bytes_total, collect->freed_bytes_total + (held - live));
+  tri_store_relaxed(&collect->freed_bytes_last, held > live ? held - live : 0);
+  tri_store_relaxed(&collect->freed_bytes_total, collect->freed_bytes_total + collect->freed_bytes_last);
   tri_store_relaxed(&collect->sweep_ns_last, tri_clock_ns() - sweep->started_ns);
   tri_store_relaxed(&collect->sweep_ns_total, collect->sweep_ns_total + sweep->cpu_ns);
   if (collect->sweep_finished) collect->sweep_finished(collect);
@@ -91,13 +92,28 @@ static void tri_sweep_merge_freed(tri_collect *collect, tri_span *span, uint64_t
   }
 }
 
+// M becomes the old set: what it had as the allocation map, without what died. Bits are only cleared, as stores may
+// be clearing others of them (remember.h).
+static void tri_sweep_keep_old(tri_bitmaps *bits, uint64_t first_word, uint64_t words) {
+  for (uint64_t word = first_word; word < first_word + words; word++) {
+    uint64_t live = bits->allocated[word];
+    if (live == 0)
+      tri_store_relaxed(&bits->marked[word], (uint64_t)0);
+    else if (tri_load_relaxed(&bits->marked[word]) & ~live)
+      tri_and_relaxed(&bits->marked[word], live);
+  }
+}
+
 static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_word, uint64_t words) {
   tri_bitmaps *bits = &collect->spans.space.bits;
   uint32_t live = 0;
   for (uint64_t word = first_word; word < first_word + words; word++)
     // Without popcnt in the baseline instruction set a count costs ten instructions; most words of dead spans are 0.
     if (bits->allocated[word]) live += tri_popcount(bits->allocated[word]);
-  memset(&bits->marked[first_word], 0, words * sizeof *bits->marked);
+  if (collect->marks_kept)
+    tri_sweep_keep_old(bits, first_word, words);
+  else
+    memset(&bits->marked[first_word], 0, words * sizeof *bits->marked);
   return live;
 }
 
@@ -107,7 +123,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span) {
   // A large object has one bit, the first; the rest of its words were never touched.
   bool large = span->state == TRI_SPAN_LARGE;
   uint64_t first_word = tri_space_granule(&spans->space, span->start) >> 6;
-  uint64_t words = large ? 1 : (uint64_t)span->page_count << (TRI_PAGE_LOG2 - TRI_GRANULE_LOG2 - 6);
+  uint64_t words = tri_span_bitmap_words(span);
   if (layout->description.destroy) tri_sweep_destroy_dead(collect, span, layout);
   tri_sweep_merge_freed(collect, span, first_word, words);
   uint32_t live = tri_sweep_count_and_clear(collect, first_word, words);

@@ -1,11 +1,12 @@
-// Sweep: after the swap, count what the marks left alive, classify spans, clear the old map.
+// Sweep: after the swap, count what the marks left alive, classify spans, clear the old map (or, where marks are kept
+// for a minor cycle, leave in it what is alive: remember.h).
 //
 // Linear over the span table, in units that any thread may claim: the collector right after the stop, allocating
 // threads when their class has nothing left, forceBlock and the next cycle to the end (S3, S15). Objects
 // themselves are touched only where a layout has a destroy callback.
 //
 // Invariants  a span is swept exactly once per generation, by whoever claimed its unit; a swept span's words of the
-//             old map are zero; a span whose class has a destroy callback is not refilled before its dead slots
+//             old map are zero, or a part of what is alive; a span whose class has a destroy callback is not refilled before its dead slots
 //             were destroyed, because only swept spans are on lists.
 // Callers     phase off only (S8). The stop: tri_sweep_begin().
 #ifndef TRI_COLLECT_SWEEP_H

@@ -67,6 +67,34 @@ void tri_cycle_clear_pools(tri_heap *heap, bool drop_victims) {
   tri_roots_clear_pools(&heap->world.roots, drop_victims);
 }
 
+// ---- Generations ----
+
+// Stores that the barrier does not see could hide a young object in an old one.
+static bool tri_cycle_can_keep_marks(const tri_heap *heap) {
+  return heap->options.generations != TRI_GENERATIONS_OFF && heap->world.policy != TRI_BARRIER_STOP_THE_WORLD &&
+         tri_load_relaxed(&heap->world.collect.spans.custom_layouts) == 0;
+}
+
+bool tri_cycle_choose_generation(tri_heap *heap, bool triggered) {
+  tri_collect *collect = &heap->world.collect;
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  heap->cycle.minor = triggered && collect->marks_kept && tri_cycle_can_keep_marks(heap) &&
+                      tri_load_relaxed(&heap->world.next_is_minor);
+  if (heap->cycle.minor)
+    tri_store_relaxed(&heap->cycles_minor, heap->cycles_minor + 1);
+  else if (collect->marks_kept)
+    tri_marks_forget(collect);
+  return heap->cycle.minor;
+}
+
+// Every barrier is on, so nothing more is written down.
+static void tri_cycle_take_remembered(tri_heap *heap) {
+  if (heap->cycle.minor)
+    tri_remembered_shade(&heap->world.collect);
+  else
+    tri_remembered_discard(&heap->world.collect);
+}
+
 // ---- Phase ----
 
 tri_phase tri_cycle_phase(tri_heap *heap) {
@@ -87,19 +115,23 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     tri_mutator_set_barrier(mutator, true, mutator->stack_grey);
+    tri_remember_share(&heap->world.collect, &mutator->remembered);
     mutator->allocates_black = true;
   }
+  tri_cycle_take_remembered(heap);
   heap->world.blackening = true;
 }
 
 static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
+  heap->world.collect.marks_kept = tri_load_relaxed(&heap->world.keep_marks) && tri_cycle_can_keep_marks(heap);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_set_barrier(mutator, false, false);
   heap->world.blackening = false;
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
   tri_store_relaxed(&heap->last_marked_objects, heap->cycle.marked_objects);
+  tri_store_relaxed(&heap->last_was_minor, heap->cycle.minor ? 1u : 0u);
   tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
 }
 
@@ -144,6 +176,7 @@ _Noreturn void tri_cycle_fail(tri_heap *heap, const char *sentence) {
 static void tri_handshake_enable_barrier(tri_mutator_full *mutator, void *context) {
   (void)context;
   tri_mutator_set_barrier(mutator, true, true);
+  tri_remember_share(&mutator->world->collect, &mutator->remembered);
 }
 
 static void tri_handshake_blacken(tri_mutator_full *mutator, void *context) {
@@ -179,6 +212,7 @@ void tri_cycle_enable_barrier(tri_heap *heap) {
   // After the last acknowledgement: what is allocated beyond this is black.
   tri_space *space = &world->collect.spans.space;
   tri_store_release(&world->collect.mark_limit_bytes, tri_load_acquire(&space->committed_bytes));
+  tri_cycle_take_remembered(heap);
 }
 
 void tri_cycle_scan_roots(tri_heap *heap) {
@@ -292,8 +326,21 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
   tri_step(TRI_STEP_MARKING_COMPLETE);
 }
 
+// The collector's part of tri_store_log().
+static void tri_cycle_log(tri_heap *heap, const void *slot, const void *value) {
+  tri_collect *collect = &heap->world.collect;
+  uintptr_t object = tri_object_at(&collect->spans, (uintptr_t)slot).start;
+  uint64_t of = (uintptr_t)value - collect->spans.space.start, into = object - collect->spans.space.start;
+  if (!object || of >= collect->spans.space.reserved_bytes) return;
+  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
+  tri_grey_chunk *chunk = NULL;
+  tri_remember(collect, &chunk, into);
+  tri_remember_share(collect, &chunk);
+}
+
 void tri_cycle_store(tri_heap *heap, void *slot, void *value) {
   tri_collect *collect = &heap->world.collect;
+  if (collect->marks_kept && tri_phase_is_off(collect)) tri_cycle_log(heap, slot, value);
   if (tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) {
     tri_grey_chunk *chunk = NULL;
     tri_shade(collect, tri_load_relaxed((uintptr_t *)slot), &chunk);
@@ -365,9 +412,9 @@ static const char *tri_mode_name(tri_mode mode) {
 void tri_cycle_print_trace(tri_heap *heap) {
   const tri_cycle_record *cycle = &heap->cycle;
   const tri_collect *collect = &heap->world.collect;
-  tri_report("gc %llu %s: start %llu us, mark %llu us, termination %llu us, pause %llu us; marked %llu objects; "
+  tri_report("gc %llu %s%s: start %llu us, mark %llu us, termination %llu us, pause %llu us; marked %llu objects; "
              "live %llu KiB%s, goal %llu KiB, mapped %llu KiB",
-             (unsigned long long)heap->cycles + 1, tri_mode_name(cycle->mode),
+             (unsigned long long)heap->cycles + 1, tri_mode_name(cycle->mode), cycle->minor ? " minor" : "",
              (unsigned long long)(cycle->mark_ns - cycle->start_ns) / 1000,
              (unsigned long long)(cycle->sweep_ns - cycle->mark_ns) / 1000,
              (unsigned long long)(cycle->sweep_ns - cycle->termination_ns) / 1000,
@@ -386,6 +433,10 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   out->allocated_while_marking_bytes = tri_load_relaxed(&heap->last_allocated_while_marking_bytes);
   out->mark_cpu_ns = tri_load_relaxed(&heap->last_mark_cpu_ns);
   out->marked_objects = tri_load_relaxed(&heap->last_marked_objects);
+  out->freed_bytes = tri_load_relaxed(&collect->freed_bytes_last);
+  out->minor = tri_load_relaxed(&heap->last_was_minor) != 0;
+  out->marks_kept = collect->marks_kept != 0;
+  out->can_keep_marks = tri_cycle_can_keep_marks(heap);
   out->cache_bytes = heap->cache_bytes;
   out->mutators = tri_load_relaxed(&heap->world.mutator_count);
 }

@@ -20,7 +20,7 @@ static void tri_heap_help_late_collector(tri_heap *heap, tri_mutator_full *mutat
     tri_thread_yield();
     tri_blocking_end(&mutator->fast);
   } else if (tri_heap_take_request(heap)) {
-    heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND);
+    heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
   }
 }
 
@@ -35,7 +35,7 @@ static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
     return;
   }
   if (world->policy == TRI_BARRIER_STOP_THE_WORLD) {
-    heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE);
+    heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE, true);
     return;
   }
   // A small heap is marked in less time than waking a thread takes: a lone mutator runs the cycle itself.
@@ -46,13 +46,13 @@ static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
     if (tri_collector_thread_request(heap, true, false)) return;
     tri_store_relaxed(&world->cycle_wanted, 0u);
   }
-  heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND);
+  heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
 }
 
 static void tri_heap_collect_for_memory(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
   (void)mutator;
-  heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE_BLOCK);
+  heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE_BLOCK, false);
 }
 
 static void tri_heap_sweep_finished(tri_collect *collect) {
@@ -164,6 +164,8 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->world.inline_cycles, pacing->inline_cycles ? 1u : 0u);
   tri_store_relaxed(&heap->world.assist_objects_per_mib, pacing->assist_objects_per_mib);
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
+  tri_store_relaxed(&heap->world.next_is_minor, pacing->minor ? 1u : 0u);
+  tri_store_relaxed(&heap->world.keep_marks, pacing->keep_marks ? 1u : 0u);
 }
 
 void tri_pacing_lock(tri_heap *heap) {
@@ -189,6 +191,7 @@ void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
   memset(out, 0, sizeof *out);
   out->cycles = tri_load_relaxed(&heap->cycles);
   out->cycles_forced = tri_load_relaxed(&heap->cycles_forced);
+  out->cycles_minor = tri_load_relaxed(&heap->cycles_minor);
   out->live_bytes = tri_load_relaxed(&collect->live_bytes);
   out->live_objects = tri_load_relaxed(&collect->live_objects);
   out->allocated_bytes = tri_load_relaxed(&collect->allocated_total_bytes);

@@ -13,6 +13,7 @@
 typedef struct tri_cycle_record {
   tri_mode mode;
   bool inline_mutator;                                  // an attached thread runs it
+  bool minor;                                           // what was old at its start is not marked again
   uint64_t start_ns, mark_ns, termination_ns, sweep_ns; // moments, monotonic
   uint64_t pause_ns_longest, pause_ns_sum;
   uint64_t marked_objects;
@@ -53,7 +54,7 @@ struct tri_heap {
   tri_helpers helpers;
   tri_collector_thread collector;
   // Totals. [cycle lock; atomic read]
-  uint64_t cycles, cycles_forced;
+  uint64_t cycles, cycles_forced, cycles_minor;
   uint64_t pause_ns_max, pause_ns_total, mark_ns_total;
   uint64_t checkmarks, checkmark_conservative_misses;
   uint64_t marked_objects_at_last_cycle, mark_ns_at_last_cycle, termination_ns_at_last_cycle, start_ns_at_last_cycle,
@@ -61,6 +62,7 @@ struct tri_heap {
   uint64_t goal_bytes; // [atomic]
   // What the pacer reads when the sweep of a cycle ends, on any thread. [atomic]
   uint64_t last_allocated_while_marking_bytes, last_mark_cpu_ns, last_marked_objects;
+  uint32_t last_was_minor;
   struct tri_hook *hooks; // [hooks_lock]
   size_t hook_count, hook_capacity;
   uint64_t hook_numbers;

@@ -80,6 +80,16 @@ static bool tri_set_small(uint32_t *field, const char *text, uint32_t max) {
   return true;
 }
 
+static bool tri_set_generations(tri_generations *field, const char *text) {
+  static const char *const names[] = {"auto", "off", "always"};
+  for (uint32_t value = 0; value < 3; value++) {
+    if (strcmp(text, names[value]) != 0) continue;
+    *field = (tri_generations)value;
+    return true;
+  }
+  return false;
+}
+
 tri_status tri_options_set(tri_options *options, const char *name, const char *value) {
   bool understood = false;
   if (strcmp(name, "GC") == 0) understood = tri_set_growth(options, value);
@@ -88,6 +98,7 @@ tri_status tri_options_set(tri_options *options, const char *name, const char *v
   if (strcmp(name, "CHECKMARK") == 0) understood = tri_set_small(&options->checkmark, value, 1);
   if (strcmp(name, "VERIFY") == 0) understood = tri_set_small(&options->verify, value, 1);
   if (strcmp(name, "STRESS") == 0) understood = tri_set_small(&options->stress_interval, value, UINT32_MAX);
+  if (strcmp(name, "GENERATIONS") == 0) understood = tri_set_generations(&options->generations, value);
   return understood ? TRI_OK : TRI_BAD_OPTIONS;
 }
 
@@ -99,6 +110,7 @@ static const struct {
     {"TRICOLOR_TRACE", "TRACE", "0, 1 or 2"},
     {"TRICOLOR_CHECKMARK", "CHECKMARK", "0 or 1"},
     {"TRICOLOR_VERIFY", "VERIFY", "0 or 1"},
+    {"TRICOLOR_GENERATIONS", "GENERATIONS", "auto, off or always"},
     {"TRICOLOR_STRESS", "STRESS", "a number of slow-path allocations, 0 for off"},
 };
 
@@ -116,6 +128,7 @@ static tri_status tri_options_read_environment(tri_options *options) {
 static const char *tri_options_complaint(const tri_options *options) {
   if (!tri_growth_is_valid(options->growth_percent)) return "growth_percent is neither 25...100000 nor off";
   if ((uint32_t)options->barrier > TRI_BARRIER_STOP_THE_WORLD) return "barrier is not a known policy";
+  if ((uint32_t)options->generations > TRI_GENERATIONS_ALWAYS) return "generations is not a known policy";
   if (options->trace > 2) return "trace is 0, 1 or 2";
   if (options->checkmark > 1 || options->verify > 1 || options->huge_pages > 1) return "a switch is neither 0 nor 1";
   if (options->tag_value & ~options->tag_mask) return "tag_value has bits outside tag_mask, so no word could match";

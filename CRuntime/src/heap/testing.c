@@ -32,7 +32,7 @@ uint32_t tri_testing_barrier_words(tri_mutator *mutator) {
   return tri_mutator_of(mutator)->barrier.count;
 }
 bool tri_testing_barrier_is_on(tri_mutator *mutator) {
-  return mutator->barrier != 0;
+  return (mutator->barrier & TRI_SHADES_ANY) != 0;
 }
 bool tri_testing_stack_is_grey(tri_mutator *mutator) {
   return tri_mutator_of(mutator)->stack_grey;

@@ -60,7 +60,7 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
   mutator->unaccounted_bytes += (int64_t)bytes;
   if (mutator->unaccounted_bytes >= TRI_ACCOUNT_BYTES) tri_mutator_account(mutator);
-  if (mutator->fast.barrier) tri_assist(mutator, bytes);
+  if (mutator->fast.barrier & TRI_SHADES_ANY) tri_assist(mutator, bytes);
 }
 
 // ---- Claiming a group ----
@@ -79,7 +79,11 @@ typedef struct tri_claim {
 static uint64_t tri_claim_freed(const tri_claim *claim, uint64_t word) {
   uint64_t *place = &claim->collect->spans.space.bits.freed[word];
   uint64_t freed = __atomic_exchange_n(place, 0, __ATOMIC_SEQ_CST);
-  if (tri_phase_is_off(claim->collect)) return freed;
+  if (tri_phase_is_off(claim->collect)) {
+    // What comes to live there is young.
+    if (claim->collect->marks_kept) tri_and_relaxed(&claim->collect->spans.space.bits.marked[word], ~freed);
+    return freed;
+  }
   tri_or_relaxed(place, freed);
   return 0;
 }
@@ -332,6 +336,7 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_span *span = tri_span_make_large(&collect->spans, layout, object_bytes, pages, run);
   uint64_t granule = tri_space_granule(&collect->spans.space, span->start);
   if (mutator->allocates_black) tri_bit_set(collect->spans.space.bits.marked, granule);
+  TRI_ASSERT(mutator->allocates_black || !tri_is_old(collect, granule << TRI_GRANULE_LOG2));
   tri_bit_set(collect->spans.space.bits.allocated, granule);
   return (void *)span->start;
 }

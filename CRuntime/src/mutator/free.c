@@ -84,6 +84,7 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   uint64_t bit = UINT64_C(1) << (granule & 63);
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
   if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");
+  tri_and_relaxed(&space->bits.marked[granule >> 6], ~bit);
   mutator->unaccounted_freed_bytes += (uint64_t)place->span->page_count << TRI_PAGE_LOG2;
   tri_span_retire(&collect->spans, place->span);
 }
@@ -117,6 +118,13 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
     tri_free_by_bit(mutator, &place);
 }
 
+// What comes to live there is young.
+static void tri_free_forget(tri_mutator_full *mutator, const void *object) {
+  tri_space *space = &mutator->world->collect.spans.space;
+  uint64_t granule = tri_space_granule(space, (uintptr_t)object);
+  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+}
+
 // Puts a slot back. Every slot of a loaded group is allocated or waiting, so the window's mask alone tells a double
 // free.
 static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_place *place, void *object,
@@ -124,6 +132,7 @@ static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_p
   uint64_t bit = UINT64_C(1) << (slot & 63);
   if (__builtin_expect((place->window->free_slots & bit) != 0, 0)) tri_free_refuse(object, "it was freed already");
   if (place->zeroed) memset(object, 0, place->slot_bytes);
+  if (mutator->fast.barrier) tri_free_forget(mutator, object);
   mutator->freed_bytes += place->slot_bytes;
   place->window->free_slots |= bit;
 }

@@ -24,7 +24,8 @@ void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack
   uint32_t hybrid = TRI_SHADES_OLD | (stack_grey ? TRI_SHADES_NEW : 0);
   mutator->stack_grey = stack_grey;
   if (!marking) mutator->allocates_black = false;
-  mutator->fast.barrier = !marking ? 0 : dijkstra ? TRI_SHADES_NEW : hybrid;
+  uint32_t between_cycles = mutator->world->collect.marks_kept ? TRI_LOGS_OLD : 0;
+  mutator->fast.barrier = !marking ? between_cycles : dijkstra ? TRI_SHADES_NEW : hybrid;
 }
 
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {

@@ -12,6 +12,7 @@
 #define TRI_MUTATOR_MUTATOR_H
 
 #include "collect/barrier.h"
+#include "collect/remember.h"
 #include "os/thread.h"
 
 typedef enum tri_mutator_state {
@@ -82,6 +83,7 @@ typedef struct tri_mutator_full {
   bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
   tri_barrier_buffer barrier;
+  tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
   uint32_t loaded_windows; // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 
   tri_scope_block *scopes;           // [owner; read while stopped] innermost block

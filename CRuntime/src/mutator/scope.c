@@ -56,7 +56,7 @@ tri_status tri_operand_stack_add(tri_mutator *mutator, void *base, void **top) {
   stack->next = full->operand_stacks;
   full->operand_stacks = stack;
   // Its contents are part of this mutator's stack, which is grey again until they are scanned.
-  if (mutator->barrier) tri_mutator_set_barrier(full, true, true);
+  if (mutator->barrier & TRI_SHADES_ANY) tri_mutator_set_barrier(full, true, true);
   return TRI_OK;
 }
 

@@ -18,10 +18,23 @@ static void tri_store_check(const tri_mutator_full *mutator, const void *value) 
   TRI_CHECK(!foreign, "storing a reference to %p, an object of another heap: it would not be traced", value);
 }
 
-void tri_store_slow(tri_mutator *mutator, void **slot, void *value) {
+// Between cycles. Three tests, each usually the last: into a root or nothing young, into a young object or one written
+// down already, of an old reference.
+static void tri_store_log(tri_mutator_full *mutator, const void *object, const void *value) {
+  tri_collect *collect = &mutator->world->collect;
+  uint64_t into = (uintptr_t)object - collect->spans.space.start, of = (uintptr_t)value - collect->spans.space.start;
+  if (into >= collect->spans.space.reserved_bytes || of >= collect->spans.space.reserved_bytes) return;
+  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
+  tri_remember(collect, &mutator->remembered, into);
+}
+
+void tri_store_slow(tri_mutator *mutator, void *object, void **slot, void *value) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_store_check(full, value);
-  tri_store_record(full, (uintptr_t)tri_load_relaxed(slot), (uintptr_t)value);
+  if (mutator->barrier == TRI_LOGS_OLD)
+    tri_store_log(full, object, value);
+  else
+    tri_store_record(full, (uintptr_t)tri_load_relaxed(slot), (uintptr_t)value);
   tri_store_release(slot, value);
 }
 
@@ -32,9 +45,9 @@ void tri_init_slow(tri_mutator *mutator, void **slot, void *value) {
   tri_store_release(slot, value);
 }
 
-void *tri_swap_slow(tri_mutator *mutator, void **slot, void *value) {
+void *tri_swap_slow(tri_mutator *mutator, void *object, void **slot, void *value) {
   void *old = tri_load_relaxed(slot);
-  tri_store_slow(mutator, slot, value);
+  tri_store_slow(mutator, object, slot, value);
   return old;
 }
 
@@ -47,14 +60,16 @@ static void tri_move_words(void **destination, void *const *source, size_t words
 }
 
 void tri_copy(tri_mutator *mutator, void *object, void *destination, const void *source, size_t words) {
-  (void)object;
   void **to = destination;
   void *const *from = source;
   if (mutator->barrier) {
     tri_mutator_full *full = tri_mutator_of(mutator);
     tri_store_check(full, NULL);
     for (size_t word = 0; word < words; word++)
-      tri_store_record(full, (uintptr_t)tri_load_relaxed(&to[word]), (uintptr_t)tri_load_relaxed(&from[word]));
+      if (mutator->barrier == TRI_LOGS_OLD)
+        tri_store_log(full, object, tri_load_relaxed(&from[word]));
+      else
+        tri_store_record(full, (uintptr_t)tri_load_relaxed(&to[word]), (uintptr_t)tri_load_relaxed(&from[word]));
   }
   tri_move_words(to, from, words);
 }
@@ -64,7 +79,7 @@ void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words) {
   void **slot = slots;
   tri_mutator_full *full = tri_mutator_of(mutator);
   for (size_t word = 0; word < words; word++) {
-    if (mutator->barrier) tri_store_record(full, (uintptr_t)tri_load_relaxed(&slot[word]), 0);
+    if (mutator->barrier & TRI_SHADES_ANY) tri_store_record(full, (uintptr_t)tri_load_relaxed(&slot[word]), 0);
     tri_store_release(&slot[word], (void *)NULL);
   }
 }

@@ -430,6 +430,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_step(TRI_STEP_DETACH);
   // Still under the lock: the final stop cannot come between the flush and the dismissal.
   tri_barrier_flush(&full->barrier, &world->collect);
+  tri_remember_share(&world->collect, &full->remembered);
   tri_mutator_orphan_windows(full);
   tri_mutator_account(full);
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);

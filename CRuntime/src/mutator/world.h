@@ -41,6 +41,8 @@ typedef struct tri_world {
   int64_t trigger_bytes;           // allocation since the last cycle that starts the next; INT64_MAX: never
   int64_t urgent_bytes;            // allocation at which a cycle that has not begun is begun by whoever allocates
   uint32_t inline_cycles;          // the triggering thread runs the cycle itself when it is the only mutator
+  uint32_t next_is_minor;          // if what triggers the next cycle is allocation
+  uint32_t keep_marks;             // the next cycle ends with marks kept, so that the one after it can be minor
   uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
   uint32_t cycle_wanted;           // [atomic] a background cycle was asked for and has not begun
 

@@ -73,6 +73,7 @@ tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_descriptio
       layout->id = spans->layout_count;
       layout->next = spans->layout_list;
       spans->layout_list = layout;
+      if (description->form == TRI_LAYOUT_CUSTOM) tri_store_relaxed(&spans->custom_layouts, spans->custom_layouts + 1);
       tri_store_release(&spans->layouts[layout->id], layout);
       tri_store_release(&spans->layout_count, layout->id + 1);
     } else {

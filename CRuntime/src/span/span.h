@@ -84,6 +84,7 @@ typedef struct tri_spans {
   uint32_t sweep_generation;                           // [stw; atomic] goes up when M becomes A
   uint64_t span_count;                                 // [atomic] in use
   uint32_t orphan_count;                               // [atomic] over all classes
+  uint32_t custom_layouts;                             // [lock:layouts; atomic]
 } tri_spans;
 
 tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
@@ -121,6 +122,11 @@ static inline tri_span *tri_span_at(const tri_spans *spans, uintptr_t address) {
 }
 static inline uint64_t tri_span_first_page(const tri_spans *spans, const tri_span *span) {
   return tri_space_page(&spans->space, span->start);
+}
+/// Words of each bitmap that can have bits of the span: one for a large object.
+static inline uint64_t tri_span_bitmap_words(const tri_span *span) {
+  if (span->state == TRI_SPAN_LARGE) return 1;
+  return (uint64_t)span->page_count << (TRI_PAGE_LOG2 - TRI_GRANULE_LOG2 - 6);
 }
 /// The layout of a span's objects.
 static inline struct tri_layout *tri_span_layout(const tri_spans *spans, const tri_span *span) {

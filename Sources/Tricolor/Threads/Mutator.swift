@@ -78,7 +78,7 @@ public struct Mutator: ~Copyable {
   @inlinable @inline(__always)
   func fill<T>(_ reference: Ref<T>, _ type: ManagedType<T>, _ value: T) {
     reference.object.initialize(to: value)
-    if pointer.pointee.barrier != 0 { shade(reference.unsafeAddress, type.mask) }
+    if pointer.pointee.barrier & UInt32(TRI_SHADES_NEW) != 0 { shade(reference.unsafeAddress, type.mask) }
   }
 
   @usableFromInline @inline(never)

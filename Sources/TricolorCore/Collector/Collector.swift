@@ -59,16 +59,18 @@ public final class Collector: @unchecked Sendable {
   // MARK: A cycle
 
   /// Runs one cycle and returns when it is over (S1). `.background` marks beside the mutators; `.force` stops the world
-  /// for the whole mark and sweeps lazily; `.forceBlock` also sweeps everything before it returns.
-  public func gc(_ mode: Mode) {
+  /// for the whole mark and sweeps lazily; `.forceBlock` also sweeps everything before it returns. Only a background
+  /// cycle that allocation triggered may be a minor one.
+  public func gc(_ mode: Mode, triggered: Bool = false) {
     tri_cycle_begin(heap, mode)
+    finishSweep()  // before any stop: destroy callbacks run outside pauses
     if mode == .background && options.barrier != .stopTheWorld {
-      finishSweep()
-      clearPools(mode)
+      let isMinor = tri_cycle_choose_generation(heap, triggered)
+      clearPools(mode, isMinor)
       markConcurrently()
       move(.worldStopped)
     } else {
-      finishSweep()  // before the stop: destroy callbacks run outside pauses
+      _ = tri_cycle_choose_generation(heap, false)
       stopTheWorld()
       clearPoolsInStop(mode)
       resetScanState()
@@ -92,15 +94,16 @@ public final class Collector: @unchecked Sendable {
     tri_cycle_finish_sweep(heap)
   }
 
-  /// S4: before the barrier goes on, so that what only pools held is freed in this cycle.
-  private func clearPools(_ mode: Mode) {
+  /// S4: before the barrier goes on, so that what only pools held is freed in this cycle. A minor cycle could not free
+  /// what is old, so it leaves pools alone.
+  private func clearPools(_ mode: Mode, _ isMinor: Bool) {
     if tri_cycle_any_hook_needs_stop(heap) {
       stopTheWorld()
       tri_cycle_run_hooks(heap, mode, true)
       startTheWorld()
     }
     tri_cycle_run_hooks(heap, mode, false)
-    tri_cycle_clear_pools(heap, dropVictims(mode))
+    if !isMinor { tri_cycle_clear_pools(heap, dropVictims(mode)) }
   }
 
   private func clearPoolsInStop(_ mode: Mode) {
@@ -153,6 +156,7 @@ public final class Collector: @unchecked Sendable {
   private func collectAgainInStop() {
     resetScanState()
     finishSweep()
+    _ = tri_cycle_choose_generation(heap, false)
     move(.beginStopped)
     markStopped()
     checkMarks(.force)
@@ -186,12 +190,19 @@ public final class Collector: @unchecked Sendable {
     tri_pacing_set(heap, &pacing)
   }
 
+  private func paceAgain() {
+    var input = tri_pacing_input()
+    tri_pacing_read(heap, &input)
+    var pacing = pacer.replan(input)
+    tri_pacing_set(heap, &pacing)
+  }
+
   /// 25...100000, or `TRI_GROWTH_OFF`. False, and nothing changed, for anything else.
   public func setGrowthPercent(_ percent: UInt32) -> Bool {
     guard Pacer.isValid(growthPercent: percent) else { return false }
     tri_pacing_lock(heap)
     pacer.growthPercent = percent
-    pace()
+    paceAgain()
     tri_pacing_unlock(heap)
     return true
   }
@@ -202,8 +213,8 @@ private final class CollectorBox {
   var collector: Collector?
 }
 
-private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode) {
-  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.gc(mode)
+private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode, _ triggered: Bool) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.gc(mode, triggered: triggered)
 }
 
 private func sweepFinished(_ context: UnsafeMutableRawPointer?) {

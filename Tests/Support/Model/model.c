@@ -135,7 +135,7 @@ static void model_destroy(void *object, size_t bytes, void *context) {
 }
 
 static void model_make_layouts(model_shared *shared) {
-  const tri_layout_description descriptions[MODEL_KINDS] = {
+  tri_layout_description descriptions[MODEL_KINDS] = {
       [MODEL_PAIR] = {.form = TRI_LAYOUT_MASK, .prefix_words = 2, .prefix_mask = 2},
       [MODEL_NODE] = {.form = TRI_LAYOUT_MASK, .prefix_words = 6, .prefix_mask = 0x2a},
       [MODEL_WIDE] = {.form = TRI_LAYOUT_MASK, .prefix_words = 64, .prefix_mask = 2 | UINT64_C(1) << 63},
@@ -149,6 +149,10 @@ static void model_make_layouts(model_shared *shared) {
           {.form = TRI_LAYOUT_MASK, .prefix_words = 4, .prefix_mask = 0xc, .destroy = model_destroy, .context = shared},
       [MODEL_LEAF] = {.form = TRI_LAYOUT_LEAF},
   };
+  // The same references, known to the collector.
+  if (shared->options.no_custom_layouts)
+    descriptions[MODEL_CUSTOM] =
+        (tri_layout_description){.form = TRI_LAYOUT_MASK, .prefix_words = 2, .period_words = 1, .period_mask = 1};
   for (int kind = 0; kind < MODEL_KINDS; kind++)
     if (tri_layout_make(shared->heap, &descriptions[kind], &shared->layouts[kind]) != TRI_OK) abort();
   if (tri_type_make(shared->heap, shared->layouts[MODEL_PAIR], 16, &shared->pair) != TRI_OK) abort();
@@ -572,6 +576,7 @@ model_result model_run(model_options options) {
   heap_options.checkmark = 1;
   heap_options.verify = 1;
   heap_options.trace = options.trace;
+  heap_options.generations = options.generations;
   heap_options.stress_interval = options.stress_interval;
   heap_options.limit_bytes = options.limit_bytes;
   heap_options.read_environment = 0;
@@ -596,6 +601,7 @@ model_result model_run(model_options options) {
   tri_statistics statistics;
   tri_heap_statistics(shared.heap, &statistics);
   shared.result.cycles = statistics.cycles;
+  shared.result.cycles_minor = statistics.cycles_minor;
   shared.result.checkmarks = statistics.checkmarks;
   if (tri_heap_destroy(shared.heap) != TRI_OK) abort();
   for (uint32_t index = 0; index < options.threads; index++) {

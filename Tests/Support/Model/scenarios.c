@@ -61,8 +61,9 @@ static bool scenario_is_alive(tri_heap *heap, const void *object) {
 
 // ---- Heaps whose cycles are taken step by step ----
 
-static void stepped_run_cycle(void *context, tri_mode mode) {
+static void stepped_run_cycle(void *context, tri_mode mode, bool triggered) {
   (void)context;
+  (void)triggered;
   (void)mode;
 }
 static void stepped_sweep_finished(void *context) {

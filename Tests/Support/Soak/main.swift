@@ -22,6 +22,13 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
     change(&options)
     return (name, options)
   }
+  func withMinorCycles(_ name: String, _ change: (inout model_options) -> Void) -> (String, model_options) {
+    with("minor cycles, \(name)") {
+      $0.generations = .always
+      $0.no_custom_layouts = true
+      change(&$0)
+    }
+  }
   return [
     with("one thread") { _ in },
     with("no explicit free") { $0.explicit_free = false },
@@ -59,6 +66,28 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
       $0.threads = 2
       $0.shared = true
       $0.plain_roots = true
+    },
+    withMinorCycles("one thread") { _ in },
+    withMinorCycles("conservative stack, stress") {
+      $0.precise = false
+      $0.stress_interval = 3
+      $0.operations = 5000
+    },
+    withMinorCycles("three threads") {
+      $0.threads = 3
+      $0.shared = true
+    },
+    withMinorCycles("two threads, Dijkstra, stress") {
+      $0.threads = 2
+      $0.shared = true
+      $0.barrier = .dijkstra
+      $0.stress_interval = 5
+      $0.operations = 6000
+    },
+    with("two threads, minor cycles when they pay") {
+      $0.threads = 2
+      $0.shared = true
+      $0.no_custom_layouts = true
     },
   ]
 }

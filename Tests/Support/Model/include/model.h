@@ -19,12 +19,14 @@ typedef struct model_options {
   uint32_t stress_interval;
   uint64_t limit_bytes;
   bool plain_roots; // the root tables are found through a plain range
+  tri_generations generations;
+  bool no_custom_layouts; // they forbid minor cycles
   bool shared;      // threads also store into objects of each other, without a lock
 } model_options;
 
 typedef struct model_result {
   uint64_t allocated, stores, freed, verified_objects, refused;
-  uint64_t cycles, checkmarks;
+  uint64_t cycles, cycles_minor, checkmarks;
   uint64_t destroyed;
 } model_result;
 

@@ -1,0 +1,77 @@
+#include "collect/remember.h"
+
+#include <string.h>
+
+#include "base/step.h"
+#include "collect/mark.h"
+
+static void tri_mark_clear(tri_collect *collect, uint64_t offset) {
+  uint64_t granule = offset >> TRI_GRANULE_LOG2;
+  tri_and_relaxed(&collect->spans.space.bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+}
+
+void tri_remember(tri_collect *collect, tri_grey_chunk **chunk, uint64_t offset) {
+  tri_step(TRI_STEP_REMEMBER);
+  if (*chunk && (*chunk)->count == TRI_GREY_CHUNK_ITEMS) tri_remember_share(collect, chunk);
+  if (!*chunk) *chunk = tri_grey_chunk_take_empty(&collect->grey);
+  // Refused: the object stays old, and the stop of the next cycle scans everything marked (tri_mark_recover).
+  if (!*chunk) return;
+  (*chunk)->items[(*chunk)->count++] = offset;
+  tri_mark_clear(collect, offset);
+}
+
+void tri_remember_share(tri_collect *collect, tri_grey_chunk **chunk) {
+  if (!*chunk) return;
+  tri_lock_acquire(&collect->grey.lock);
+  (*chunk)->next = collect->remembered;
+  collect->remembered = *chunk;
+  tri_lock_release(&collect->grey.lock);
+  *chunk = NULL;
+}
+
+static tri_grey_chunk *tri_remembered_take_all(tri_collect *collect) {
+  tri_lock_acquire(&collect->grey.lock);
+  tri_grey_chunk *chunks = collect->remembered;
+  collect->remembered = NULL;
+  tri_lock_release(&collect->grey.lock);
+  return chunks;
+}
+
+void tri_remembered_shade(tri_collect *collect) {
+  tri_grey_chunk *grey = NULL;
+  for (tri_grey_chunk *chunk = tri_remembered_take_all(collect), *next; chunk; chunk = next) {
+    next = chunk->next;
+    for (uint64_t index = 0; index < chunk->count; index++) {
+      uintptr_t address = collect->spans.space.start + chunk->items[index];
+      // Freed explicitly since it was written down, its slot may wait in a window, which is black by now and stays
+      // unscanned; be another object; or be gone.
+      if (tri_object_at(&collect->spans, address).start == address) tri_shade(collect, address, &grey);
+    }
+    tri_grey_chunk_recycle(&collect->grey, chunk);
+  }
+  if (grey) tri_grey_share(&collect->grey, grey);
+}
+
+static void tri_marks_clear(tri_collect *collect, const tri_span *span) {
+  const tri_space *space = &collect->spans.space;
+  uint64_t first = tri_space_granule(space, span->start) >> 6;
+  memset(&space->bits.marked[first], 0, tri_span_bitmap_words(span) * sizeof *space->bits.marked);
+}
+
+void tri_remembered_discard(tri_collect *collect) {
+  for (tri_grey_chunk *chunk = tri_remembered_take_all(collect), *next; chunk; chunk = next) {
+    next = chunk->next;
+    tri_grey_chunk_recycle(&collect->grey, chunk);
+  }
+}
+
+void tri_marks_forget(tri_collect *collect) {
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  TRI_CHECK(!tri_load_relaxed(&collect->sweep.running), "marks are forgotten before the sweep that needs them is over");
+  const tri_spans *spans = &collect->spans;
+  uint64_t pages = tri_load_acquire(&spans->space.committed_bytes) >> TRI_PAGE_LOG2;
+  for (uint64_t index = 0; index < pages >> TRI_SPAN_INDEX_PAGES_LOG2; index++) {
+    const tri_span *span = tri_span_by_index(spans, (uint32_t)index);
+    if (tri_load_acquire(&span->state) != TRI_SPAN_FREE) tri_marks_clear(collect, span);
+  }
+}
