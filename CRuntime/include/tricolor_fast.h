@@ -57,6 +57,8 @@ struct tri_mutator {
   uintptr_t heap_start;
   uintptr_t heap_bytes;
   tri_heap *heap;
+  /// One bit per 16 bytes of the heap. Under TRI_LOGS_OLD: set for old objects that are not written down. [atomic words]
+  const uint64_t *old_objects;
 };
 
 /// The calling thread's innermost mutator: the one it attached last. Initial-exec, so that reading it is one
@@ -196,10 +198,21 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf(tri_mutator *mutator, size_t
   return object;
 }
 
+/// Whether a store into an object takes more than the store. While objects are logged most do not: the object is young,
+/// or written down already.
+TRI_ALWAYS_INLINE bool tri_store_is_watched(const tri_mutator *mutator, const void *object) {
+  uint32_t barrier = mutator->barrier;
+  if (!TRI_UNLIKELY(barrier)) return false;
+  uintptr_t offset = (uintptr_t)object - mutator->heap_start;
+  if (barrier != TRI_LOGS_OLD) return true;
+  if (offset >= mutator->heap_bytes) return false; // a root
+  return __atomic_load_n(&mutator->old_objects[offset >> 10], __ATOMIC_RELAXED) >> (offset >> 4 & 63) & 1;
+}
+
 /// Stores a reference into a slot of an object: barrier and store in one, with no safepoint between.
 /// `object` is the start of the one the slot lies in: what is written down if it is old and the value young.
 TRI_ALWAYS_INLINE void tri_store(tri_mutator *mutator, void *object, void *slot, void *TRI_NULLABLE value) {
-  if (TRI_UNLIKELY(mutator->barrier))
+  if (tri_store_is_watched(mutator, object))
     tri_store_slow(mutator, object, (void *TRI_NULLABLE *)slot, value);
   else
     __atomic_store_n((void *TRI_NULLABLE *)slot, value, __ATOMIC_RELEASE);
@@ -219,7 +232,7 @@ TRI_ALWAYS_INLINE void tri_init(tri_mutator *mutator, void *object, void *slot, 
 TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_swap(tri_mutator *mutator, void *object, void *slot,
                                               void *TRI_NULLABLE value) {
   void *TRI_NULLABLE *TRI_NONNULL place = (void *TRI_NULLABLE *)slot;
-  if (TRI_UNLIKELY(mutator->barrier)) return tri_swap_slow(mutator, object, place, value);
+  if (tri_store_is_watched(mutator, object)) return tri_swap_slow(mutator, object, place, value);
   void *old = __atomic_load_n(place, __ATOMIC_RELAXED);
   __atomic_store_n(place, value, __ATOMIC_RELEASE);
   return old;

@@ -97,6 +97,7 @@ typedef struct tri_pacing_input {
   uint64_t mark_cpu_ns;                   ///< of the last cycle, all workers
   uint64_t marked_objects;                ///< of the last cycle
   uint64_t freed_bytes;                   ///< by the last sweep
+  uint64_t logged_stores;                 ///< into old objects, before the last cycle
   bool minor;                             ///< the last cycle was one
   bool marks_kept;                        ///< the next one can be
   bool can_keep_marks;                    ///< nothing forbids minor cycles: policy, layouts

@@ -33,6 +33,7 @@ typedef struct tri_collect {
   uint64_t mark_cpu_ns;    // [atomic] this cycle
   // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
   uint32_t marks_kept;
+  uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle
   tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;
   // Results of the last sweep that finished, and totals. [lock:sweep; atomic read]

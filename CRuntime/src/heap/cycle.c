@@ -131,6 +131,7 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
   tri_store_relaxed(&heap->last_marked_objects, heap->cycle.marked_objects);
+  tri_store_relaxed(&heap->last_logged_stores, __atomic_exchange_n(&heap->world.collect.logged_stores, 0, __ATOMIC_RELAXED));
   tri_store_relaxed(&heap->last_was_minor, heap->cycle.minor ? 1u : 0u);
   tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
 }
@@ -376,7 +377,10 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   bits->allocated = bits->marked;
   bits->marked = allocated;
   heap->cycle.sweep_ns = tri_clock_ns();
-  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) tri_mutator_account(mutator);
+  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
+    mutator->fast.old_objects = bits->marked;
+    tri_mutator_account(mutator);
+  }
   int64_t since = __atomic_exchange_n(&collect->allocated_since_bytes, 0, __ATOMIC_RELAXED);
   int64_t before = heap->cycle.allocated_before_marking_bytes;
   bool concurrent = heap->cycle.mode == TRI_MODE_BACKGROUND && since > before;
@@ -434,6 +438,7 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   out->mark_cpu_ns = tri_load_relaxed(&heap->last_mark_cpu_ns);
   out->marked_objects = tri_load_relaxed(&heap->last_marked_objects);
   out->freed_bytes = tri_load_relaxed(&collect->freed_bytes_last);
+  out->logged_stores = tri_load_relaxed(&heap->last_logged_stores);
   out->minor = tri_load_relaxed(&heap->last_was_minor) != 0;
   out->marks_kept = collect->marks_kept != 0;
   out->can_keep_marks = tri_cycle_can_keep_marks(heap);

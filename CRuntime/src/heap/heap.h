@@ -62,6 +62,7 @@ struct tri_heap {
   uint64_t goal_bytes; // [atomic]
   // What the pacer reads when the sweep of a cycle ends, on any thread. [atomic]
   uint64_t last_allocated_while_marking_bytes, last_mark_cpu_ns, last_marked_objects;
+  uint64_t last_logged_stores;
   uint32_t last_was_minor;
   struct tri_hook *hooks; // [hooks_lock]
   size_t hook_count, hook_capacity;

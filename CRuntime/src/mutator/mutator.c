@@ -35,6 +35,7 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->fast.heap_start = space->start;
   mutator->fast.heap_bytes = space->reserved_bytes;
   mutator->fast.heap = (tri_heap *)(void *)world;
+  mutator->fast.old_objects = space->bits.marked;
   mutator->world = world;
   mutator->thread_token = tri_thread_token();
   mutator->thread_id = tri_thread_id();
@@ -110,6 +111,8 @@ void tri_mutator_drop_windows(tri_mutator_full *mutator) {
 
 void tri_mutator_account(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
+  if (mutator->logged_stores) tri_add_relaxed(&collect->logged_stores, mutator->logged_stores);
+  mutator->logged_stores = 0;
   int64_t net = mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
   tri_add_relaxed(&collect->allocated_since_bytes, net);
   tri_add_relaxed(&collect->allocated_total_bytes, (uint64_t)mutator->unaccounted_bytes);

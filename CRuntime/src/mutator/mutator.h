@@ -83,6 +83,7 @@ typedef struct tri_mutator_full {
   bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
   tri_barrier_buffer barrier;
+  uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
   tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
   uint32_t loaded_windows; // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 

@@ -370,6 +370,7 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
   bool marking = tri_phase_barrier_is_on(world->collect.phase);
   tri_mutator_set_barrier(mutator, marking, marking);
   mutator->allocates_black = world->blackening;
+  mutator->fast.old_objects = world->collect.spans.space.bits.marked;
   mutator->next = world->mutators;
   if (mutator->next) mutator->next->previous = mutator;
   world->mutators = mutator;
