@@ -113,6 +113,8 @@ typedef struct tri_pacing {
   /// otherwise lets the collector have the processor.
   int64_t urgent_bytes;
   uint64_t goal_bytes;
+  /// Larger means fewer shared writes, smaller a more exact trigger: each mutator may overshoot by this much.
+  int64_t account_bytes;
   uint32_t assist_objects_per_mib;
   bool inline_cycles;
   bool minor;      ///< the next cycle, if allocation triggers it

@@ -69,9 +69,9 @@ void tri_marks_forget(tri_collect *collect) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_load_relaxed(&collect->sweep.running), "marks are forgotten before the sweep that needs them is over");
   const tri_spans *spans = &collect->spans;
-  uint64_t pages = tri_load_acquire(&spans->space.committed_bytes) >> TRI_PAGE_LOG2;
-  for (uint64_t index = 0; index < pages >> TRI_SPAN_INDEX_PAGES_LOG2; index++) {
-    const tri_span *span = tri_span_by_index(spans, (uint32_t)index);
+  uint32_t end = tri_span_index_end(spans);
+  for (uint32_t index = 0; index < end; index++) {
+    const tri_span *span = tri_span_by_index(spans, index);
     if (tri_load_acquire(&span->state) != TRI_SPAN_FREE) tri_marks_clear(collect, span);
   }
 }

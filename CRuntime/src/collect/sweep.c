@@ -41,12 +41,11 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
-  uint64_t pages = collect->spans.space.committed_bytes >> TRI_PAGE_LOG2;
   uint32_t generation = collect->spans.sweep_generation + 1;
   // A thread that was late for the last sweep may still look at these. First the cursor it knows is made void, so that
   // it cannot claim with it a unit that only this sweep has.
   tri_store_ordered(&sweep->cursor, (uint64_t)generation << 32 | UINT32_MAX);
-  uint32_t limit = (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
+  uint32_t limit = tri_span_index_end(&collect->spans);
   uint32_t units = (limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
   tri_store_relaxed(&sweep->limit, limit);
   tri_store_relaxed(&sweep->units, units);
@@ -117,7 +116,11 @@ static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_w
   return live;
 }
 
-static void tri_sweep_span(tri_collect *collect, tri_span *span) {
+typedef struct tri_sweep_tally {
+  uint64_t live_objects, live_bytes;
+} tri_sweep_tally;
+
+static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally *tally) {
   tri_spans *spans = &collect->spans;
   struct tri_layout *layout = tri_span_layout(spans, span);
   // A large object has one bit, the first; the rest of its words were never touched.
@@ -128,8 +131,8 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span) {
   tri_sweep_merge_freed(collect, span, first_word, words);
   uint32_t live = tri_sweep_count_and_clear(collect, first_word, words);
   uint64_t bytes = large ? (uint64_t)span->page_count << TRI_PAGE_LOG2 : span->slot_bytes;
-  tri_add_relaxed(&collect->sweep.live_objects, (uint64_t)live);
-  tri_add_relaxed(&collect->sweep.live_bytes, live * bytes);
+  tally->live_objects += live;
+  tally->live_bytes += live * bytes;
   span->live_slots = live;
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (live == 0) {
@@ -172,13 +175,16 @@ bool tri_sweep_unit(tri_collect *collect) {
   uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
   uint32_t limit = tri_load_relaxed(&sweep->limit), generation = tri_load_relaxed(&sweep->generation);
   if (end > limit) end = limit;
+  tri_sweep_tally tally = {0, 0};
   for (uint32_t index = first; index < end; index++) {
     tri_span *span = tri_span_by_index(&collect->spans, index);
     // Pairs with the release in tri_span_make_*: a span seen here has its generation written.
     if (tri_load_acquire(&span->state) == TRI_SPAN_FREE) continue;
     if (tri_load_relaxed(&span->sweep_generation) == generation) continue; // born after the stop
-    tri_sweep_span(collect, span);
+    tri_sweep_span(collect, span, &tally);
   }
+  tri_add_relaxed(&sweep->live_objects, tally.live_objects);
+  tri_add_relaxed(&sweep->live_bytes, tally.live_bytes);
   tri_add_relaxed(&sweep->cpu_ns, tri_clock_ns() - began);
   uint32_t units = tri_load_relaxed(&sweep->units);
   if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == units) tri_sweep_end(collect);

@@ -163,6 +163,7 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_store_relaxed(&heap->world.urgent_bytes, pacing->urgent_bytes);
   tri_store_relaxed(&heap->world.inline_cycles, pacing->inline_cycles ? 1u : 0u);
   tri_store_relaxed(&heap->world.assist_objects_per_mib, pacing->assist_objects_per_mib);
+  tri_store_relaxed(&heap->world.account_bytes, pacing->account_bytes);
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
   tri_store_relaxed(&heap->world.next_is_minor, pacing->minor ? 1u : 0u);
   tri_store_relaxed(&heap->world.keep_marks, pacing->keep_marks ? 1u : 0u);

@@ -4,11 +4,6 @@
 
 #include "base/step.h"
 
-enum {
-  // Larger means fewer shared writes, smaller a more exact trigger: a mutator may overshoot by this much.
-  TRI_ACCOUNT_BYTES = 32 << 10,
-};
-
 // ---- The gate: what every slow-path allocation passes ----
 
 static void tri_allocation_check_phase(const tri_mutator_full *mutator) {
@@ -55,11 +50,11 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
     world->start_cycle(world, mutator);
 }
 
-// Shared counters are written once per TRI_ACCOUNT_BYTES: a locked instruction waits until the stores into the last
+// Shared counters are written once per account_bytes: a locked instruction waits until the stores into the last
 // window have left the store buffer.
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
   mutator->unaccounted_bytes += (int64_t)bytes;
-  if (mutator->unaccounted_bytes >= TRI_ACCOUNT_BYTES) tri_mutator_account(mutator);
+  if (mutator->unaccounted_bytes >= tri_load_relaxed(&mutator->world->account_bytes)) tri_mutator_account(mutator);
   if (mutator->fast.barrier & TRI_SHADES_ANY) tri_assist(mutator, bytes);
 }
 

@@ -30,6 +30,7 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   world->limit_bytes = options->limit_bytes;
   world->stress_interval = options->stress_interval;
   world->trigger_bytes = INT64_MAX;
+  world->account_bytes = 32 << 10;
   if (options->tag_mask) {
     world->collect.spans.tag_mask = options->tag_mask;
     world->collect.spans.tag_value = options->tag_value;

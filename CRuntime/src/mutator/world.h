@@ -40,6 +40,7 @@ typedef struct tri_world {
   // Set by the pacer after each cycle. [atomic]
   int64_t trigger_bytes;           // allocation since the last cycle that starts the next; INT64_MAX: never
   int64_t urgent_bytes;            // allocation at which a cycle that has not begun is begun by whoever allocates
+  int64_t account_bytes;           // what a mutator allocates before it adds that to the shared counters
   uint32_t inline_cycles;          // the triggering thread runs the cycle itself when it is the only mutator
   uint32_t next_is_minor;          // if what triggers the next cycle is allocation
   uint32_t keep_marks;             // the next cycle ends with marks kept, so that the one after it can be minor

@@ -128,6 +128,7 @@ static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t page
   }
   tri_store_relaxed(&space->used_pages, space->used_pages + pages);
   tri_store_relaxed(&space->touched_pages, space->touched_pages + fresh);
+  if (page > space->end_page) tri_store_release(&space->end_page, page);
   return fresh == pages;
 }
 

@@ -44,6 +44,7 @@ typedef struct tri_space {
   uint32_t chunk_count;      // [lock:pages] committed chunks
   uint32_t first_maybe_free; // [lock:pages] no chunk below it has a free block
   uint64_t used_pages;       // [lock:pages; read anywhere] handed out
+  uint64_t end_page;         // [lock:pages; atomic read] no page from here on was ever handed out
   uint64_t touched_pages;    // [lock:pages; read anywhere] handed out at least once since the system gave them
   uint64_t arena_bytes;      // [const] unit of growth
   bool huge_pages;           // [const]

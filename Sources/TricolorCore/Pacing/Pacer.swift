@@ -92,6 +92,7 @@ public struct Pacer: Sendable {
     pacing.minor = isMinor
     pacing.keep_marks = generations.isOn
     pacing.trigger_bytes = growthPercent == UInt32.max ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
+    pacing.account_bytes = accountBytes(runway: runway, mutators: input.mutators)
     pacing.urgent_bytes = Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20))
     pacing.assist_objects_per_mib = assistRate(objects: input.live_objects, reserve: reserve)
     return pacing
@@ -146,6 +147,12 @@ public struct Pacer: Sendable {
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
   private func triggerBytes(runway: UInt64, reserve: UInt64) -> Int64 {
     Int64(clamping: max(runway - reserve, 256 << 10))
+  }
+
+  /// All mutators together overshoot the trigger by an eighth of the runway at most.
+  private func accountBytes(runway: UInt64, mutators: UInt32) -> Int64 {
+    let share = runway / 8 / UInt64(max(1, mutators))
+    return Int64(clamping: min(max(share, 32 << 10), 1 << 20))
   }
 
   /// Objects to mark per MiB allocated, so that marking is over when the reserve is used up.
