@@ -24,7 +24,9 @@ struct tri_window {
   uintptr_t base;
   uint32_t slot_bytes;
   uint32_t loaded_next; ///< the windows this mutator has loaded since the last cycle, as a list
-  uint64_t reserved;
+  uint32_t run_span;    ///< groups [run_next, run_end) of this span (an index + 1) are kept for its next refills
+  uint8_t run_next, run_end, run_groups;
+  uint8_t reserved;
 };
 
 enum {

@@ -144,6 +144,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tri_lock_acquire(&class->lock);
   span->fresh = 0;
   span->next_group = 0;
+  span->runs = 0;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   if (live < span->slots) tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);

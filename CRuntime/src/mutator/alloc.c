@@ -119,8 +119,8 @@ static uint64_t tri_claim_wide(const tri_claim *claim, const tri_size_class_info
 }
 
 // Sets the free slots of a group in A, and in M while marking; which they were.
-static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span *span, const tri_size_class_info *info,
-                                       uint32_t group) {
+static uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span, const tri_size_class_info *info,
+                                uint32_t group) {
   const tri_collect *collect = &mutator->world->collect;
   bool marking = mutator->allocates_black;
   tri_claim claim = {collect, span, 0, tri_group_slots(info->slots, group), marking,
@@ -132,6 +132,11 @@ static uint64_t tri_group_claim_locked(const tri_mutator_full *mutator, tri_span
 }
 
 // ---- Refill ----
+
+enum {
+  // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many threads.
+  TRI_RUN_BYTES_MAX = 32 << 10,
+};
 
 typedef struct tri_refill {
   tri_mutator_full *mutator;
@@ -146,9 +151,9 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   if (!orphan) return false;
   tri_store_relaxed(&refill->class->orphans, orphan->next);
   tri_subtract_relaxed(&refill->mutator->world->collect.spans.orphan_count, 1u);
-  uint32_t loaded_next = refill->window->loaded_next;
-  *refill->window = orphan->window;
-  refill->window->loaded_next = loaded_next;
+  refill->window->base = orphan->window.base;
+  refill->window->slot_bytes = orphan->window.slot_bytes;
+  refill->window->free_slots = orphan->window.free_slots;
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
   if (refill->mutator->allocates_black) tri_window_mark(&refill->mutator->world->collect, refill->window);
@@ -156,19 +161,56 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   return true;
 }
 
-static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
+// Loads one group, which nobody else will touch before the next cycle; false when it has no free slot.
+static bool tri_refill_from_group(tri_refill *refill, tri_span *span, uint32_t group) {
   const tri_size_class_info *info = refill->class->info;
-  while (span->next_group < info->groups) {
-    uint32_t group = span->next_group++;
-    uint64_t free_slots = tri_group_claim_locked(refill->mutator, span, info, group);
-    if (!free_slots) continue;
-    refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
-    refill->window->slot_bytes = info->slot_bytes;
-    refill->window->free_slots = free_slots;
-    refill->dirty = !span->fresh;
-    return true;
-  }
+  uint64_t free_slots = tri_group_claim(refill->mutator, span, info, group);
+  if (!free_slots) return false;
+  refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
+  refill->window->slot_bytes = info->slot_bytes;
+  refill->window->free_slots = free_slots;
+  refill->dirty = !span->fresh;
+  return true;
+}
+
+static bool tri_refill_from_run(tri_refill *refill) {
+  struct tri_window *window = refill->window;
+  if (window->run_next == window->run_end) return false;
+  tri_span *span = tri_span_by_index(&refill->mutator->world->collect.spans, window->run_span - 1);
+  while (window->run_next < window->run_end)
+    if (tri_refill_from_group(refill, span, window->run_next++)) return true;
   return false;
+}
+
+// Twice as many groups each time, up to 32 KiB: a thread that allocates a lot seldom takes the lock, one that allocates
+// a few objects of many classes does not keep spans from others.
+static uint32_t tri_refill_run_groups(const tri_refill *refill) {
+  uint32_t most = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * refill->class->info->slot_bytes);
+  uint32_t twice = 2u * refill->window->run_groups;
+  if (twice > most) twice = most;
+  return twice ? twice : 1;
+}
+
+static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
+  uint32_t groups = refill->class->info->groups, first = span->next_group;
+  if (first == groups) return false;
+  uint32_t count = tri_refill_run_groups(refill);
+  if (count > groups - first) count = groups - first;
+  span->next_group = (uint16_t)(first + count);
+  span->runs++;
+  refill->window->run_span = tri_span_index(&refill->mutator->world->collect.spans, span) + 1;
+  refill->window->run_next = (uint8_t)first;
+  refill->window->run_end = (uint8_t)(first + count);
+  refill->window->run_groups = (uint8_t)count;
+  return true;
+}
+
+// The run that is used up: its span may be walked again from now on.
+static void tri_refill_end_run_locked(tri_refill *refill) {
+  struct tri_window *window = refill->window;
+  if (!window->run_span) return;
+  tri_span_by_index(&refill->mutator->world->collect.spans, window->run_span - 1)->runs--;
+  window->run_span = 0;
 }
 
 static bool tri_refill_from_list_locked(tri_refill *refill) {
@@ -178,7 +220,7 @@ static bool tri_refill_from_list_locked(tri_refill *refill) {
     tri_span *span = tri_span_by_index(spans, class->partial - 1);
     if (tri_refill_from_span_locked(refill, span)) return true;
     // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
-    if (tri_span_is_worth_walking(span) && tri_phase_is_off(&refill->mutator->world->collect)) {
+    if (tri_span_is_worth_walking(span) && span->runs == 0 && tri_phase_is_off(&refill->mutator->world->collect)) {
       tri_store_relaxed(&span->freed_slots, 0u);
       span->next_group = 0;
       span->fresh = 0;
@@ -204,19 +246,29 @@ static tri_status tri_refill_grow(tri_refill *refill) {
   return TRI_OK;
 }
 
+typedef enum tri_refill_source { TRI_REFILL_NOTHING, TRI_REFILL_LOADED, TRI_REFILL_RUN } tri_refill_source;
+
+static tri_refill_source tri_refill_look_locked(tri_refill *refill) {
+  tri_span_class_refresh_locked(&refill->mutator->world->collect, refill->class);
+  tri_refill_end_run_locked(refill);
+  if (tri_refill_from_orphan_locked(refill)) return TRI_REFILL_LOADED;
+  return tri_refill_from_list_locked(refill) ? TRI_REFILL_RUN : TRI_REFILL_NOTHING;
+}
+
 static tri_status tri_refill_find(tri_refill *refill) {
   tri_collect *collect = &refill->mutator->world->collect;
-  for (;;) {
+  while (!tri_refill_from_run(refill)) {
     tri_lock_acquire(&refill->class->lock);
-    tri_span_class_refresh_locked(collect, refill->class);
-    bool found = tri_refill_from_orphan_locked(refill) || tri_refill_from_list_locked(refill);
+    tri_refill_source source = tri_refill_look_locked(refill);
     tri_lock_release(&refill->class->lock);
-    if (found) return TRI_OK;
+    if (source == TRI_REFILL_LOADED) return TRI_OK;
+    if (source == TRI_REFILL_RUN) continue;
     // Reuse before growth: sweep until something of this class turns up.
     if (tri_sweep_unit(collect)) continue;
     tri_status status = tri_refill_grow(refill);
     if (status != TRI_OK) return status;
   }
+  return TRI_OK;
 }
 
 static void tri_refill_zero(const tri_refill *refill) {

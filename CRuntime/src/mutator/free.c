@@ -47,7 +47,7 @@ static void tri_free_relist(tri_world *world, tri_span *span) {
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
   if (tri_load_relaxed(&span->sweep_generation) != tri_load_relaxed(&world->collect.spans.sweep_generation)) return;
   tri_lock_acquire(&class->lock);
-  if (!span->listed && tri_span_is_worth_walking(span)) {
+  if (!span->listed && span->runs == 0 && tri_span_is_worth_walking(span)) {
     span->freed_slots = 0;
     span->next_group = 0;
     span->fresh = 0;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "collect/sweep.h"
 #include "mutator/world.h"
 #include "os/vm.h"
 
@@ -125,11 +126,25 @@ static void tri_window_zero(const struct tri_window *window) {
     memset((void *)(window->base + (uint64_t)tri_first_set(left) * window->slot_bytes), 0, window->slot_bytes);
 }
 
+// The groups of a run that were not used go back if nobody took later ones since.
+static void tri_window_end_run_locked(tri_collect *collect, tri_span_class *class, struct tri_window *window) {
+  if (!window->run_span) return;
+  tri_span *span = tri_span_by_index(&collect->spans, window->run_span - 1);
+  span->runs--;
+  if (span->next_group == window->run_end) span->next_group = window->run_next;
+  if (!span->listed && span->next_group < class->info->groups) tri_span_list_locked(collect, class, span);
+  window->run_span = 0;
+}
+
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_spans *spans = &mutator->world->collect.spans;
   for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
        index = tri_mutator_window(&mutator->fast, index)->loaded_next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
+    tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
+    tri_lock_acquire(&class->lock);
+    tri_window_end_run_locked(&mutator->world->collect, class, window);
+    tri_lock_release(&class->lock);
     if (!window->free_slots) continue;
     tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
     if (!orphan) {
@@ -138,7 +153,6 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
       tri_window_zero(window);
       continue;
     }
-    tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
     orphan->window = *window;
     orphan->zeroed = (index & TRI_WINDOW_ZEROED) != 0;
     tri_lock_acquire(&class->lock);

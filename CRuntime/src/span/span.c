@@ -178,7 +178,8 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   span->start = tri_space_page_address(&spans->space, run.page);
   span->object_bytes = 0;
   span->slot_bytes = span->slot_inverse = 0;
-  span->next = span->next_group = 0;
+  span->next = 0;
+  span->next_group = span->runs = 0;
   span->live_slots = 0;
   tri_store_relaxed(&span->freed_slots, 0u);
   tri_store_relaxed(&span->has_freed, 0u);
