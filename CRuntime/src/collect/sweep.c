@@ -10,6 +10,7 @@ void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class) 
   if (class->list_generation == generation) return;
   class->list_generation = generation;
   class->partial = 0;
+  class->empty_spans = 0;
 }
 
 void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
@@ -106,14 +107,25 @@ static void tri_sweep_keep_old(tri_bitmaps *bits, uint64_t first_word, uint64_t 
 static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_word, uint64_t words) {
   tri_bitmaps *bits = &collect->spans.space.bits;
   uint32_t live = 0;
-  for (uint64_t word = first_word; word < first_word + words; word++)
+  uint64_t any = 0;
+  for (uint64_t word = first_word; word < first_word + words; word++) any |= bits->allocated[word];
+  for (uint64_t word = first_word; any && word < first_word + words; word++)
     // Without popcnt in the baseline instruction set a count costs ten instructions; most words of dead spans are 0.
     if (bits->allocated[word]) live += tri_popcount(bits->allocated[word]);
-  if (collect->marks_kept)
+  if (collect->marks_kept && any)
     tri_sweep_keep_old(bits, first_word, words);
   else
     memset(&bits->marked[first_word], 0, words * sizeof *bits->marked);
   return live;
+}
+
+// An empty span that was allocated from since the last sweep will be again: giving it back and making it anew costs as
+// much as allocating its objects, if those are large. One that was not used goes back.
+static bool tri_sweep_keep_empty_locked(tri_collect *collect, tri_span_class *class, const tri_span *span) {
+  tri_span_class_refresh_locked(collect, class);
+  if (span->next_group == 0 || class->empty_spans == TRI_SWEEP_EMPTY_SPANS) return false;
+  class->empty_spans++;
+  return true;
 }
 
 typedef struct tri_sweep_tally {
@@ -135,19 +147,20 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tally->live_bytes += live * bytes;
   span->live_slots = live;
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
-  if (live == 0) {
-    tri_span_retire(spans, span);
+  if (large) {
+    if (live == 0) tri_span_retire(spans, span);
     return;
   }
-  if (large) return;
   tri_span_class *class = tri_spans_class_by_id(spans, span->class_id);
   tri_lock_acquire(&class->lock);
+  bool kept = live > 0 || tri_sweep_keep_empty_locked(collect, class, span);
   span->fresh = 0;
   span->next_group = 0;
   span->runs = 0;
   tri_store_relaxed(&span->listed, (uint8_t)0);
-  if (live < span->slots) tri_span_list_locked(collect, class, span);
+  if (kept && live < span->slots) tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);
+  if (!kept) tri_span_retire(spans, span);
 }
 
 // The generation is part of the cursor: a thread that was late for the last sweep must not claim a unit of this one

@@ -16,6 +16,8 @@
 
 /// Span indices per unit: 8 MiB of heap. Larger means fewer atomics, smaller lets more threads help.
 enum { TRI_SWEEP_UNIT_SPANS = 256 };
+/// Empty spans a class keeps for its next allocations: 1 MiB for most classes, what a cache holds.
+enum { TRI_SWEEP_EMPTY_SPANS = 16 };
 
 /// World stopped, phase off, after the swap: everything now in the span table is to be swept (S12).
 /// `allocated`: since the last cycle, for the freed total.

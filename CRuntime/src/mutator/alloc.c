@@ -94,6 +94,21 @@ static uint64_t tri_claim_word(const tri_claim *claim, uint64_t word, uint64_t s
   return taken;
 }
 
+static bool tri_words_are_zero(const uint64_t *words, uint32_t count) {
+  uint64_t any = 0;
+  for (uint32_t word = 0; word < count; word++) any |= words[word];
+  return any == 0;
+}
+
+// A whole group with nothing in it: what is free needs no counting.
+static bool tri_claim_empty(const tri_claim *claim, const tri_size_class_info *info) {
+  uint64_t *allocated = &claim->collect->spans.space.bits.allocated[claim->first_word];
+  if (claim->slots != TRI_WINDOW_SLOTS || claim->marking || claim->merge_freed || !info->slot_starts) return false;
+  if (!tri_words_are_zero(allocated, info->slot_granules)) return false;
+  memcpy(allocated, info->slot_starts, info->slot_granules * sizeof *allocated);
+  return true;
+}
+
 static uint64_t tri_claim_narrow(const tri_claim *claim, const tri_size_class_info *info) {
   uint32_t granules = claim->slots * info->slot_granules, words = (granules + 63) / 64;
   uint64_t used = 0;
@@ -128,6 +143,7 @@ static uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span,
                      tri_phase_is_off(collect) && tri_load_acquire(&span->has_freed)};
   claim.first_word =
       (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
+  if (tri_claim_empty(&claim, info)) return ~UINT64_C(0);
   return info->slot_starts ? tri_claim_narrow(&claim, info) : tri_claim_wide(&claim, info);
 }
 

@@ -63,6 +63,7 @@ typedef struct tri_span_class {
   tri_lock lock;
   uint32_t list_generation; // [lock] the lists below are of this sweep generation; older ones are void
   uint32_t partial;         // [lock] spans with groups not yet claimed, as an index + 1
+  uint32_t empty_spans;     // [lock] on the list, as the sweep of this generation left them
   tri_orphan *orphans;      // [lock]
 } tri_span_class;
 
