@@ -69,6 +69,7 @@ extern __thread tri_mutator *TRI_NULLABLE tri_thread_mutator_current __attribute
 
 void *TRI_NULLABLE tri_refill_type(tri_mutator *mutator, tri_type type) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
 void tri_store_slow(tri_mutator *mutator, void *object, void *TRI_NULLABLE *TRI_NONNULL slot,
@@ -167,6 +168,24 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc(tri_mutator *mutator, tri_layout 
   size_t slot_bytes = window->slot_bytes;
   void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
   if (bytes > TRI_ZERO_AHEAD_BYTES_MAX) tri_zero_variable(object, slot_bytes);
+  return object;
+}
+
+/// The same with undefined contents, but for the words that may hold references, which are zero: for objects with few
+/// references and much to fill. Layouts whose references may be anywhere, and those with a destroy callback, are zeroed
+/// whole.
+TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_uninitialized(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+  if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_uninitialized_slow(mutator, layout, bytes);
+  const uint32_t *table = (const uint32_t *)(const void *)layout;
+  uint32_t index = __atomic_load_n(table + tri_size_class(bytes), __ATOMIC_RELAXED) & ~(uint32_t)TRI_WINDOW_ZEROED;
+  struct tri_window *window = tri_mutator_window(mutator, index);
+  uint64_t free_slots = window->free_slots;
+  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_uninitialized_slow(mutator, layout, bytes);
+  window->free_slots = free_slots & (free_slots - 1);
+  size_t slot_bytes = window->slot_bytes, reference_bytes = table[TRI_SIZE_CLASS_COUNT];
+  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
+  tri_zero_constant(object, 16); // no slot is smaller
+  if (reference_bytes > 16) __builtin_memset(object, 0, reference_bytes < slot_bytes ? reference_bytes : slot_bytes);
   return object;
 }
 

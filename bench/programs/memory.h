@@ -20,7 +20,7 @@
 //   mem_leaf_zeroed(n)      n bytes, zero, no references (malloc: calloc)
 //   mem_mixed(n)            n bytes, zero, only the first word is a reference (malloc: calloc); n >= 8
 //   mem_mixed_raw(n)        the same, but the caller at once fills what it will read (malloc: malloc;
-//                           collected heaps still zero)
+//                           ours zeroes the reference, bdwgc and Go all of it)
 //   mem_array(count)        count references, zero (malloc: calloc)
 //   mem_type_make(n, mask)  a fixed-size type; bit i of mask: word i is a reference
 //   mem_new(type, n)        zero, n == the type's size, a constant (malloc: calloc)

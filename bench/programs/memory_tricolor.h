@@ -89,7 +89,7 @@ static inline void *mem_mixed(size_t n) {
   return tri_alloc(mem_mutator, mem_layout_mixed, n);
 }
 static inline void *mem_mixed_raw(size_t n) {
-  return mem_mixed(n);
+  return tri_alloc_uninitialized(mem_mutator, mem_layout_mixed, n);
 }
 static inline void *mem_array(size_t count) {
   return tri_alloc(mem_mutator, mem_layout_array, count * sizeof(void *));

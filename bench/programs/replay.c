@@ -57,7 +57,8 @@ static inline void *replay_allocate(struct replay_event event, bool leaf) {
     return posix_memalign(&block, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes) ? NULL
                                                                                                   : block;
   }
-  if (replay_is_linked(bytes, leaf)) return mem_mixed(bytes);
+  if (replay_is_linked(bytes, leaf))
+    return replay_kind(event) == REPLAY_CALLOC ? mem_mixed(bytes) : mem_mixed_raw(bytes);
   return replay_kind(event) == REPLAY_CALLOC ? mem_leaf_zeroed(bytes) : mem_leaf(bytes);
 }
 

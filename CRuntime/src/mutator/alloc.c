@@ -376,7 +376,7 @@ static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages
 }
 
 void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, uint64_t bytes, uint64_t alignment,
-                         tri_status *out_status) {
+                         bool uninitialized, tri_status *out_status) {
   tri_collect *collect = &mutator->world->collect;
   uint64_t object_bytes = tri_align_up(bytes, TRI_GRANULE_BYTES);
   uint64_t pages = tri_align_up(object_bytes, TRI_PAGE_BYTES) >> TRI_PAGE_LOG2;
@@ -387,10 +387,11 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_page_run run;
   *out_status = tri_large_take_pages(mutator, pages, alignment_pages, &run);
   if (*out_status != TRI_OK) return NULL;
-  if (!run.fresh) {
+  uint64_t zeroed_bytes = uninitialized && layout->reference_bytes < object_bytes ? layout->reference_bytes : object_bytes;
+  if (!run.fresh && zeroed_bytes) {
     // Zeroed before anyone can find it, and without keeping the collector waiting.
     tri_blocking_begin(&mutator->fast);
-    memset((void *)tri_space_page_address(&collect->spans.space, run.page), 0, object_bytes);
+    memset((void *)tri_space_page_address(&collect->spans.space, run.page), 0, zeroed_bytes);
     tri_blocking_end(&mutator->fast);
   }
   tri_step(TRI_STEP_ALLOCATE_LARGE);
@@ -439,7 +440,7 @@ tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, 
         tri_spans_class(&full->world->collect.spans, layout, tri_aligned_size_class(bytes, alignment), &status);
     object = class ? tri_allocate_small(full, class, false, &status) : NULL;
   } else {
-    object = tri_allocate_large(full, layout, bytes, alignment, &status);
+    object = tri_allocate_large(full, layout, bytes, alignment, false, &status);
   }
   if (object) *out_object = object;
   return status;
@@ -458,12 +459,21 @@ void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   return object;
 }
 
-void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
+void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   tri_mutator_full *full = tri_mutator_of(mutator);
-  tri_spans *spans = &full->world->collect.spans;
-  if (bytes - 1 >= TRI_SMALL_BYTES_MAX) return tri_alloc_slow(mutator, spans->leaf, bytes);
-  tri_status status;
-  return tri_allocate_small(full, tri_spans_class_by_id(spans, 1 + tri_size_class(bytes)), true, &status);
+  tri_status status = TRI_OK;
+  if (bytes == 0 || bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes)
+    return tri_alloc_slow(mutator, layout, bytes);
+  if (bytes > TRI_SMALL_BYTES_MAX) return tri_allocate_large(full, layout, bytes, TRI_GRANULE_BYTES, true, &status);
+  tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, tri_size_class(bytes), &status);
+  void *object = class ? tri_allocate_small(full, class, true, &status) : NULL;
+  uint32_t slot_bytes = tri_size_class_bytes(tri_size_class(bytes));
+  if (object) memset(object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
+  return object;
+}
+
+void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
+  return tri_alloc_uninitialized_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
 }
 
 void *tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) {

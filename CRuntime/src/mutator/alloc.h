@@ -12,8 +12,8 @@
 
 /// An object of 1 to 32 KiB from the right window, zeroed unless `uninitialized`. NULL: see *out_status.
 void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized, tri_status *out_status);
-/// A large object, zeroed.
+/// A large object, zeroed; with `uninitialized` only up to its last reference.
 void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, uint64_t bytes, uint64_t alignment,
-                         tri_status *out_status);
+                         bool uninitialized, tri_status *out_status);
 
 #endif

@@ -24,6 +24,14 @@ bool tri_layout_equal(const tri_layout_description *a, const tri_layout_descript
          a->destroy == b->destroy && a->context == b->context;
 }
 
+uint32_t tri_layout_reference_bytes(const tri_layout_description *description) {
+  // A destroy callback is promised what was written, or zeros.
+  if (description->destroy) return UINT32_MAX;
+  if (description->form == TRI_LAYOUT_LEAF) return 0;
+  if (description->form != TRI_LAYOUT_MASK || description->period_mask) return UINT32_MAX;
+  return description->prefix_mask ? 8 * (64 - (uint32_t)__builtin_clzll(description->prefix_mask)) : 0;
+}
+
 uint64_t tri_layout_mask_at(const tri_layout_description *description, uint64_t first) {
   switch (description->form) {
   case TRI_LAYOUT_LEAF: return 0;

@@ -70,6 +70,7 @@ tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_descriptio
     layout = tri_meta_allocate(&spans->space.meta, sizeof *layout);
     if (layout) {
       layout->description = *description;
+      layout->reference_bytes = tri_layout_reference_bytes(description);
       layout->id = spans->layout_count;
       layout->next = spans->layout_list;
       spans->layout_list = layout;
