@@ -21,6 +21,7 @@
 //   mem_mixed(n)            n bytes, zero, only the first word is a reference (malloc: calloc); n >= 8
 //   mem_mixed_raw(n)        the same, but the caller at once fills what it will read (malloc: malloc;
 //                           ours zeroes the reference, bdwgc and Go all of it)
+//   mem_resize(p, n)        whether the block holds n bytes where it is, now or already
 //   mem_array(count)        count references, zero (malloc: calloc)
 //   mem_type_make(n, mask)  a fixed-size type; bit i of mask: word i is a reference
 //   mem_new(type, n)        zero, n == the type's size, a constant (malloc: calloc)

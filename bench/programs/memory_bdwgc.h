@@ -46,6 +46,9 @@ static inline void *mem_mixed(size_t n) {
 static inline void *mem_mixed_raw(size_t n) {
   return GC_malloc(n);
 }
+static inline int mem_resize(void *pointer, size_t n) {
+  return pointer && n <= GC_size(pointer);
+}
 static inline void *mem_array(size_t count) {
   return GC_malloc(count * sizeof(void *));
 }

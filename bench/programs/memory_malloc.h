@@ -31,6 +31,11 @@ static inline void *mem_mixed(size_t n) {
 static inline void *mem_mixed_raw(size_t n) {
   return malloc(n);
 }
+static inline int mem_resize(void *pointer, size_t n) { // they have realloc
+  (void)pointer;
+  (void)n;
+  return 0;
+}
 static inline void *mem_array(size_t count) {
   return calloc(count, sizeof(void *));
 }

@@ -91,6 +91,10 @@ static inline void *mem_mixed(size_t n) {
 static inline void *mem_mixed_raw(size_t n) {
   return tri_alloc_uninitialized(mem_mutator, mem_layout_mixed, n);
 }
+/// Whether the block holds n bytes where it is, now or already.
+static inline int mem_resize(void *pointer, size_t n) {
+  return tri_resize(mem_mutator, pointer, n);
+}
 static inline void *mem_array(size_t count) {
   return tri_alloc(mem_mutator, mem_layout_array, count * sizeof(void *));
 }

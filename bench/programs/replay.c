@@ -80,6 +80,20 @@ static inline void replay_fill(void **table, void *block, struct replay_event ev
   if (bytes >= sizeof stamp) *replay_last_word(block, bytes) = stamp;
 }
 
+/// The same for a block that stays: its link changes behind the barrier.
+static inline void replay_refill(void **table, void *block, struct replay_event event, bool leaf) {
+  uint64_t bytes = replay_size(event), stamp = (uint64_t)event.slot + 1;
+  if (replay_is_linked(bytes, leaf)) {
+    if (event.link != REPLAY_NO_LINK) mem_store(block, block, table[event.link]);
+  } else if (bytes >= sizeof stamp) {
+    *(uint64_t *)block = stamp;
+  } else {
+    *(char *)block = (char)stamp;
+    return;
+  }
+  *replay_last_word(block, bytes) = stamp;
+}
+
 static inline void *replay_checked(void *block) {
   if (__builtin_expect(!block, 0)) mem_fail("replay: the heap has no memory left");
   return mem_opaque(block);
@@ -106,6 +120,12 @@ static inline void replay_realloc(void **table, struct replay_event event, uint6
     void *block = replay_checked(realloc(old, bytes ? bytes : 1));
     replay_fill(table, block, event, leaf);
     mem_store(table, &table[event.slot], block);
+    return;
+  }
+  // Not into a block of another kind, nor for less than half of it.
+  bool same_kind = replay_is_linked(bytes, leaf) == replay_is_linked(old_bytes, leaf);
+  if (old && bytes && same_kind && bytes >= old_bytes / 2 && mem_resize(old, bytes)) {
+    replay_refill(table, old, event, leaf);
     return;
   }
   void *block = replay_checked(replay_allocate(event, leaf));

@@ -255,6 +255,13 @@ static __attribute__((noinline)) uint32_t tri_marker_scan_long(tri_marker *marke
     return count;
   }
   uint64_t mask = tri_layout_mask_at(description, first) & tri_low_bits((uint32_t)(end - first));
+  if (mask == ~UINT64_C(0)) { // an array: no bit to look for, and nothing to push where it is empty
+    for (uint64_t word = first; word < end; word++) {
+      uintptr_t reference = tri_load_relaxed(&slots[word]);
+      if (reference) tri_marker_edge(view, marker->edges, &count, reference);
+    }
+    return count;
+  }
   for (; mask; mask &= mask - 1)
     tri_marker_edge(view, marker->edges, &count, tri_load_relaxed(&slots[first + tri_first_set(mask)]));
   return count;

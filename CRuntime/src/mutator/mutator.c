@@ -74,12 +74,29 @@ void tri_mutator_each_window(const tri_mutator_full *mutator,
     each(context, &windows[index]);
 }
 
-void tri_window_mark(void *context, const struct tri_window *window) {
-  tri_collect *collect = context;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+// Hands over the waiting slots of a window as bits of one bitmap word after another.
+#define tri_each_window_word(space, window, word, slot_bits)                                                           \
+  for (uint64_t left_ = (window)->free_slots, word, slot_bits; left_;)                                                 \
+    if (left_ = tri_window_next_word(space, window, left_, &word, &slot_bits), true)
+
+static inline uint64_t tri_window_next_word(const tri_space *space, const struct tri_window *window, uint64_t left,
+                                            uint64_t *out_word, uint64_t *out_bits) {
+  uint64_t bits = 0, word = 0;
+  for (bool first = true; left; left &= left - 1, first = false) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
-    tri_bit_set(collect->spans.space.bits.marked, tri_space_granule(&collect->spans.space, slot));
+    uint64_t granule = tri_space_granule(space, slot);
+    if (first) word = granule >> 6;
+    if (granule >> 6 != word) break;
+    bits |= UINT64_C(1) << (granule & 63);
   }
+  *out_word = word;
+  *out_bits = bits;
+  return left;
+}
+
+void tri_window_mark(void *context, const struct tri_window *window) {
+  tri_space *space = &((tri_collect *)context)->spans.space;
+  tri_each_window_word(space, window, word, bits) tri_or_relaxed(&space->bits.marked[word], bits);
 }
 
 void tri_mutator_blacken(tri_mutator_full *mutator) {
@@ -88,12 +105,10 @@ void tri_mutator_blacken(tri_mutator_full *mutator) {
 }
 
 uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window) {
-  tri_bitmaps *bits = &collect->spans.space.bits;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
-    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
-    uint64_t granule = tri_space_granule(&collect->spans.space, slot), bit = UINT64_C(1) << (granule & 63);
-    bits->allocated[granule >> 6] &= ~bit;
-    bits->marked[granule >> 6] &= ~bit;
+  tri_space *space = &collect->spans.space;
+  tri_each_window_word(space, window, word, bits) {
+    space->bits.allocated[word] &= ~bits;
+    space->bits.marked[word] &= ~bits;
   }
   return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }

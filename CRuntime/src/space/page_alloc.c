@@ -156,6 +156,25 @@ tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignme
   return status;
 }
 
+static bool tri_pages_are_free_locked(const tri_space *space, uint64_t page, uint64_t pages) {
+  if (page + pages > (uint64_t)space->chunk_count * TRI_PAGES_PER_CHUNK) return false;
+  for (uint64_t at = page; at < page + pages; at++)
+    if (!(space->chunks[at / TRI_PAGES_PER_CHUNK].free[at % TRI_PAGES_PER_CHUNK / 64] >> (at & 63) & 1)) return false;
+  return true;
+}
+
+bool tri_pages_extend(tri_space *space, uint64_t page, uint64_t pages, uint64_t more, uint64_t limit_bytes) {
+  if (more > space->reserved_bytes >> TRI_PAGE_LOG2) return false;
+  bool inside = page % TRI_PAGES_PER_CHUNK + pages + more <= TRI_PAGES_PER_CHUNK;
+  if (!inside && page % TRI_PAGES_PER_CHUNK) return false;
+  tri_lock_acquire(&space->pages_lock);
+  bool over = limit_bytes && (space->used_pages + more) << TRI_PAGE_LOG2 > limit_bytes;
+  bool taken = !over && tri_pages_are_free_locked(space, page + pages, more);
+  if (taken) tri_pages_take_locked(space, page + pages, more);
+  tri_lock_release(&space->pages_lock);
+  return taken;
+}
+
 void tri_pages_free(tri_space *space, uint64_t page, uint64_t pages) {
   tri_lock_acquire(&space->pages_lock);
   tri_store_relaxed(&space->used_pages, space->used_pages - pages);

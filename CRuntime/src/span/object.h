@@ -22,7 +22,7 @@ static inline tri_object_place tri_slot_at(const tri_spans *spans, uintptr_t add
   place.span = span;
   uint64_t offset = address - span->start;
   if (span->state == TRI_SPAN_LARGE) {
-    place.start = offset < span->object_bytes ? span->start : 0;
+    place.start = offset < tri_load_acquire(&span->object_bytes) ? span->start : 0;
     return place;
   }
   place.slot = tri_slot_index(offset, span->slot_inverse);

@@ -217,6 +217,17 @@ tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint6
   return span;
 }
 
+void tri_span_extend(tri_spans *spans, tri_span *span, uint64_t pages) {
+  tri_space *space = &spans->space;
+  uint64_t first = tri_span_first_page(spans, span);
+  uint32_t index = tri_span_index(spans, span);
+  for (uint64_t block = first / TRI_PAGES_PER_BLOCK; block <= (first + pages - 1) / TRI_PAGES_PER_BLOCK; block++)
+    tri_store_relaxed(&space->layout_map[block], (tri_layout_entry)TRI_ENTRY_MIXED);
+  for (uint64_t page = first + span->page_count; page < first + pages; page++)
+    tri_store_release(&space->page_map[page], index + 1);
+  span->page_count = (uint32_t)pages;
+}
+
 void tri_span_retire(tri_spans *spans, tri_span *span) {
   tri_space *space = &spans->space;
   uint64_t first = tri_span_first_page(spans, span), count = span->page_count;

@@ -27,7 +27,7 @@ typedef enum tri_span_state {
 
 typedef struct tri_span {
   uintptr_t start;
-  uint64_t object_bytes; // large: the object's size, a multiple of 16
+  uint64_t object_bytes; // [atomic] large: the object's size, a multiple of 16; grows
   uint32_t slot_bytes;   // small
   uint32_t slot_inverse; // small
   uint32_t slots;        // small; 1 for large
@@ -143,13 +143,15 @@ static inline uint32_t tri_span_index_end(const tri_spans *spans) {
 }
 /// Bytes one object of the span occupies.
 static inline uint64_t tri_span_object_bytes(const tri_span *span) {
-  return span->state == TRI_SPAN_LARGE ? span->object_bytes : span->slot_bytes;
+  return span->state == TRI_SPAN_LARGE ? tri_load_acquire(&span->object_bytes) : span->slot_bytes;
 }
 
 /// Turns a fresh page run into a span and publishes it in the maps.
 tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_run run);
 tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint64_t object_bytes, uint64_t pages,
                               tri_page_run run);
+/// A large span's run became longer.
+void tri_span_extend(tri_spans *spans, tri_span *span, uint64_t pages);
 /// Takes a span without objects out of the maps and returns its pages.
 void tri_span_retire(tri_spans *spans, tri_span *span);
 /// The header's invariants, as code; traps.
