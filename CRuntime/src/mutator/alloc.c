@@ -1,4 +1,5 @@
 #include "mutator/alloc.h"
+#include "mutator/magazine.h"
 
 #include <string.h>
 
@@ -162,6 +163,13 @@ typedef struct tri_refill {
   bool dirty;  // what was claimed is not zero yet
 } tri_refill;
 
+// So that a free of one of its slots knows where to look (tri_slot_waits).
+static void tri_refill_own(const tri_refill *refill) {
+  const tri_mutator_full *mutator = refill->mutator;
+  tri_space *space = &mutator->world->collect.spans.space;
+  tri_store_relaxed(&space->group_owners[tri_space_granule(space, refill->window->base) >> 6], mutator->number);
+}
+
 static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   tri_orphan *orphan = refill->class->orphans;
   if (!orphan) return false;
@@ -170,6 +178,7 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   refill->window->base = orphan->window.base;
   refill->window->slot_bytes = orphan->window.slot_bytes;
   refill->window->free_slots = orphan->window.free_slots;
+  tri_refill_own(refill);
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
   if (refill->mutator->allocates_black) tri_window_mark(&refill->mutator->world->collect, refill->window);
@@ -185,6 +194,7 @@ static bool tri_refill_from_group(tri_refill *refill, tri_span *span, uint32_t g
   refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
   refill->window->slot_bytes = info->slot_bytes;
   refill->window->free_slots = free_slots;
+  tri_refill_own(refill);
   refill->dirty = !span->fresh;
   return true;
 }
@@ -351,11 +361,20 @@ void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool 
   return (void *)object;
 }
 
+// A slot that was freed explicitly a moment ago, and is still in the cache.
+static void *tri_allocate_kept(tri_mutator_full *mutator, uint32_t window, uint32_t slot_bytes, bool uninitialized) {
+  uintptr_t slot = tri_magazine_take(mutator, window / 2, slot_bytes);
+  if (slot && !uninitialized) memset((void *)slot, 0, slot_bytes);
+  return (void *)slot;
+}
+
 void *tri_refill_type(tri_mutator *mutator, tri_type type) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   const tri_spans *spans = &full->world->collect.spans;
   uint32_t id = type.window / 2;
   TRI_CHECK(id && id < tri_load_acquire(&spans->class_count), "allocating a type that was not made for this heap");
+  void *kept = tri_allocate_kept(full, type.window, tri_size_class_bytes(tri_size_class(type.bytes)), true);
+  if (kept) return kept;
   tri_status status;
   return (void *)tri_refill_and_pop(full, tri_spans_class_by_id(spans, id), type.window, &status);
 }
@@ -455,6 +474,11 @@ tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t c
 
 void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   void *object = NULL;
+  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
+    uint32_t size_class = tri_size_class(bytes), window = tri_load_acquire(&layout->window_of_class[size_class]);
+    object = tri_allocate_kept(tri_mutator_of(mutator), window, tri_size_class_bytes(size_class), false);
+    if (object) return object;
+  }
   tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, &object);
   return object;
 }
@@ -465,9 +489,12 @@ void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, siz
   if (bytes == 0 || bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes)
     return tri_alloc_slow(mutator, layout, bytes);
   if (bytes > TRI_SMALL_BYTES_MAX) return tri_allocate_large(full, layout, bytes, TRI_GRANULE_BYTES, true, &status);
-  tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, tri_size_class(bytes), &status);
-  void *object = class ? tri_allocate_small(full, class, true, &status) : NULL;
-  uint32_t slot_bytes = tri_size_class_bytes(tri_size_class(bytes));
+  uint32_t size_class = tri_size_class(bytes), slot_bytes = tri_size_class_bytes(size_class);
+  void *object = tri_allocate_kept(full, tri_load_acquire(&layout->window_of_class[size_class]), slot_bytes, true);
+  if (!object) {
+    tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, size_class, &status);
+    object = class ? tri_allocate_small(full, class, true, &status) : NULL;
+  }
   if (object) memset(object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
   return object;
 }

@@ -1,13 +1,16 @@
 // Explicit free, and what is known about an object from its address.
 //
-// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, which the next refill or
-// sweep of its span takes up. While marking only the F bit is set: the memory may be grey.
+// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, and it goes to a magazine for
+// the next allocation of its class, or waits for the next refill or sweep of its span. While marking only the F bit is
+// set: the memory may be grey.
 //
 // Always checked: the address is the start of a live object of this heap, and is not freed twice.
 #include <string.h>
 
 #include "base/step.h"
 #include "mutator/alloc.h"
+#include "mutator/lone.h"
+#include "mutator/magazine.h"
 
 _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void *object, const char *why) {
   tri_fatal("free of %p: %s", object, why);
@@ -21,54 +24,53 @@ TRI_NO_TSAN static bool tri_window_holds(const struct tri_window *window, const 
   return *(volatile const uintptr_t *)&window->base == base && (*(volatile const uint64_t *)&window->free_slots & bit);
 }
 
-// Whether a slot waits in a window, of any mutator or left by one that is gone: then it was freed already. Under
-// the class's lock no window of the class is refilled, so base and mask belong together.
-static bool tri_slot_waits(const tri_mutator_full *own, const tri_object_place *place) {
-  tri_world *world = own->world;
+static bool tri_slot_is_orphan(tri_world *world, const tri_object_place *place) {
+  if (tri_load_relaxed(&world->collect.spans.orphan_count) == 0) return false;
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, place->span->class_id);
-  const struct tri_window *own_window = tri_mutator_window((tri_mutator *)(uintptr_t)&own->fast, 2 * class->id);
-  if (tri_window_holds(&own_window[0], place) || tri_window_holds(&own_window[1], place)) return true;
-  if (tri_load_relaxed(&world->mutator_count) == 1 && !tri_load_relaxed(&class->orphans)) return false;
   bool waits = false;
-  tri_lock_acquire(&world->lock);
   tri_lock_acquire(&class->lock);
   for (const tri_orphan *orphan = class->orphans; orphan && !waits; orphan = orphan->next)
     waits = tri_window_holds(&orphan->window, place);
-  for (tri_mutator_full *mutator = world->mutators; mutator && !waits; mutator = mutator->next) {
-    const struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
-    waits = tri_window_holds(&window[0], place) || tri_window_holds(&window[1], place);
-  }
   tri_lock_release(&class->lock);
-  tri_lock_release(&world->lock);
   return waits;
 }
 
-static void tri_free_relist(tri_world *world, tri_span *span) {
-  tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
-  if (tri_load_relaxed(&span->sweep_generation) != tri_load_relaxed(&world->collect.spans.sweep_generation)) return;
-  tri_lock_acquire(&class->lock);
-  if (!span->listed && span->runs == 0 && tri_span_is_worth_walking(span)) {
-    span->freed_slots = 0;
-    span->next_group = 0;
-    span->fresh = 0;
-    tri_span_list_locked(&world->collect, class, span);
+// Whether a slot waits in a window, of any mutator or left by one that is gone: then it was freed already. The window
+// that took a group last is the only one that can hold slots of it. Its owner may be taking the slot up, or handing it
+// out, at this moment: that is a program that frees twice at once, and may be missed.
+static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
+  const tri_space *space = &world->collect.spans.space;
+  uint32_t group = place->slot / TRI_WINDOW_SLOTS, slot_granules = place->span->slot_bytes >> TRI_GRANULE_LOG2;
+  uint64_t word = (tri_space_granule(space, place->span->start) >> 6) + (uint64_t)group * slot_granules;
+  uint32_t number = tri_load_relaxed(&space->group_owners[word]);
+  if (number) {
+    tri_mutator_full *owner = tri_load_acquire(&world->numbered[number - 1]);
+    const struct tri_window *window = tri_mutator_window(&owner->fast, 2 * place->span->class_id);
+    if (tri_window_holds(&window[0], place) || tri_window_holds(&window[1], place)) return true;
   }
-  tri_lock_release(&class->lock);
+  return tri_slot_is_orphan(world, place);
 }
 
+// Phase off, span swept.
+static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uintptr_t object) {
+  tri_space *space = &mutator->world->collect.spans.space;
+  if (!tri_lone_bit_set(mutator, space->bits.freed, tri_space_granule(space, object)))
+    tri_free_refuse((void *)object, "it was freed already");
+  // After the bit: a sweep or refill that sees the flag takes the bit up.
+  tri_store_release(&span->has_freed, 1u);
+  mutator->unaccounted_freed_bytes += span->slot_bytes;
+  tri_magazine_put(mutator, span, object);
+}
+
+// At any other time a sweep may be at the span's F bits, or about to be, or markers at the object.
 static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
     tri_free_refuse((void *)place->start, "it was freed already");
-  // After the bit: a sweep or refill that sees the flag takes the bit up.
   tri_store_release(&place->span->has_freed, 1u);
-  // A hint only: an increment lost between threads makes the span wait a little longer.
-  tri_store_relaxed(&place->span->freed_slots, tri_load_relaxed(&place->span->freed_slots) + 1);
   mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
-  if (tri_phase_is_off(&world->collect) && !tri_load_relaxed(&place->span->listed) &&
-      tri_span_is_worth_walking(place->span))
-    tri_free_relist(world, place->span);
+  tri_free_count(world, place->span);
 }
 
 static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *place) {
@@ -108,12 +110,14 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
     tri_free_refuse(object, "it was freed already, or never allocated");
   // A loaded window of this mutator included: its slot may have a destroy callback, or a neighbour that was freed
   // from elsewhere.
-  if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator, &place))
+  if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator->world, &place))
     tri_free_refuse(object, "it was freed already");
   if (place.span->has_destroy) tri_free_destroy(mutator, &place);
   mutator->freed_bytes += tri_span_object_bytes(place.span);
   if (place.span->state == TRI_SPAN_LARGE)
     tri_free_large(mutator, &place);
+  else if (phase == TRI_PHASE_OFF && tri_span_is_swept(spans, place.span))
+    tri_free_small(mutator, place.span, place.start);
   else
     tri_free_by_bit(mutator, &place);
 }
@@ -137,27 +141,18 @@ static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_p
   place->window->free_slots |= bit;
 }
 
-// The window of this mutator that holds the group an object is in, remembered for the next free: programs free
-// neighbours. False when there is none, or when freeing takes more than putting a slot back.
-static bool tri_free_find_window(tri_mutator_full *mutator, void *object) {
-  tri_span *span = tri_span_at(&mutator->world->collect.spans, (uintptr_t)object);
-  if (!span || span->state != TRI_SPAN_SMALL || span->has_destroy) return false;
-  uint32_t slot = tri_slot_index((uintptr_t)object - span->start, span->slot_inverse);
-  uint32_t group = slot / TRI_WINDOW_SLOTS;
-  uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
-  struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
-  bool zeroed = window[0].base != base;
-  if (slot >= span->slots || window[zeroed].base != base) return false;
+// Remembered for the next free: programs free neighbours.
+static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_t group, uintptr_t base,
+                              struct tri_window *window, bool zeroed) {
   mutator->last_freed = (tri_free_place){
       .base = base,
       .bytes = tri_group_slots(span->slots, group) * span->slot_bytes,
       .slot_bytes = span->slot_bytes,
       .slot_inverse = span->slot_inverse,
       .zeroed = zeroed,
-      .window = &window[zeroed],
+      .window = window,
       .span = span,
   };
-  return true;
 }
 
 // The shortcut: two comparisons and a multiplication instead of the way through page map and span.
@@ -175,6 +170,33 @@ static inline bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
   return true;
 }
 
+// Into the window that holds the slot's group, if this mutator has it, or into a magazine. False, and nothing changed,
+// for whatever takes more: wrong addresses, callbacks, what others may be looking at.
+static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
+  tri_world *world = mutator->world;
+  const tri_space *space = &world->collect.spans.space;
+  tri_span *span = tri_span_at(&world->collect.spans, (uintptr_t)object);
+  if (!span || span->state != TRI_SPAN_SMALL || span->has_destroy) return false;
+  uint64_t offset = (uintptr_t)object - span->start;
+  uint32_t slot = tri_slot_index(offset, span->slot_inverse), group = slot / TRI_WINDOW_SLOTS;
+  if ((uint64_t)slot * span->slot_bytes != offset || slot >= span->slots) return false;
+  uintptr_t base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * span->slot_bytes;
+  struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * span->class_id);
+  for (uint32_t zeroed = 0; zeroed < 2; zeroed++) {
+    if (window[zeroed].base != base) continue;
+    tri_free_remember(mutator, span, group, base, &window[zeroed], zeroed != 0);
+    return tri_free_into_last(mutator, object);
+  }
+  uint64_t granule = tri_space_granule(space, (uintptr_t)object), bit = UINT64_C(1) << (granule & 63);
+  uint64_t live = tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
+  uint32_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
+  if (!(live & bit) || owner != mutator->number || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
+  if (!mutator->magazines || !tri_span_is_swept(&world->collect.spans, span)) return false;
+  mutator->freed_bytes += span->slot_bytes;
+  tri_free_small(mutator, span, (uintptr_t)object);
+  return true;
+}
+
 void tri_free(tri_mutator *mutator, void *object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_assert_owner(full, "freeing");
@@ -183,7 +205,7 @@ void tri_free(tri_mutator *mutator, void *object) {
   // the phase, not by this thread's barrier: whoever dropped the object may have acknowledged before us.
   if (__builtin_expect(tri_load_acquire(&full->world->collect.phase) == TRI_PHASE_OFF, 1)) {
     if (tri_free_into_last(full, object)) return;
-    if (tri_free_find_window(full, object) && tri_free_into_last(full, object)) return;
+    if (tri_free_quickly(full, object)) return;
   }
   if (object && object != tri_empty_object()) tri_free_general(full, object);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "collect/sweep.h"
+#include "mutator/magazine.h"
 #include "mutator/world.h"
 #include "os/vm.h"
 
@@ -29,8 +30,37 @@ void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack
   mutator->fast.barrier = !marking ? between_cycles : dijkstra ? TRI_SHADES_NEW : hybrid;
 }
 
+static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
+  tri_lock_acquire(&world->lock);
+  tri_mutator_full *mutator = world->retired;
+  if (mutator) world->retired = mutator->next;
+  tri_lock_release(&world->lock);
+  if (!mutator) return NULL;
+  uint16_t number = mutator->number;
+  memset(mutator, 0, sizeof *mutator);
+  mutator->number = number;
+  return mutator;
+}
+
+static void tri_mutator_number(tri_world *world, tri_mutator_full *mutator) {
+  tri_lock_acquire(&world->lock);
+  if (world->numbers < TRI_MUTATOR_NUMBERS) {
+    tri_store_release(&world->numbered[world->numbers], mutator);
+    mutator->number = (uint16_t)++world->numbers;
+  }
+  tri_lock_release(&world->lock);
+}
+
+static tri_mutator_full *tri_mutator_map(tri_world *world) {
+  tri_mutator_full *mutator = tri_mutator_take_retired(world);
+  if (mutator) return mutator;
+  mutator = tri_vm_map((size_t)TRI_MUTATOR_MAPPING_BYTES);
+  if (mutator) tri_mutator_number(world, mutator);
+  return mutator;
+}
+
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
-  tri_mutator_full *mutator = tri_vm_map((size_t)TRI_MUTATOR_MAPPING_BYTES);
+  tri_mutator_full *mutator = tri_mutator_map(world);
   if (!mutator) return NULL;
   tri_space *space = &world->collect.spans.space;
   mutator->fast.heap_start = space->start;
@@ -43,13 +73,18 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->precise = precise;
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
   if (!tri_thread_stack_bounds(&mutator->stack)) {
-    tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
+    tri_mutator_retire(mutator);
     return NULL;
   }
   return mutator;
 }
 
 void tri_mutator_unmap(tri_mutator_full *mutator) {
+  tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
+}
+
+void tri_mutator_retire(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
   tri_meta *meta = &mutator->world->collect.spans.space.meta;
   if (mutator->marker.stack) tri_marker_destroy(&mutator->marker);
   tri_scope_block *block = mutator->scopes;
@@ -62,7 +97,11 @@ void tri_mutator_unmap(tri_mutator_full *mutator) {
     next = stack->next;
     tri_meta_free(meta, stack, sizeof *stack);
   }
-  tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
+  tri_magazines_unmap(mutator);
+  tri_lock_acquire(&world->lock);
+  mutator->next = world->retired;
+  world->retired = mutator;
+  tri_lock_release(&world->lock);
 }
 
 // There are as many as span classes this thread allocated from since the last cycle.
@@ -123,6 +162,7 @@ void tri_mutator_drop_windows(tri_mutator_full *mutator) {
     *window = (struct tri_window){0};
   }
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  tri_magazines_forget(mutator);
 }
 
 void tri_mutator_account(tri_mutator_full *mutator) {
@@ -151,30 +191,37 @@ static void tri_window_end_run_locked(tri_collect *collect, tri_span_class *clas
   window->run_span = 0;
 }
 
+static void tri_window_orphan(tri_mutator_full *mutator, tri_span_class *class, const struct tri_window *window,
+                              bool zeroed) {
+  tri_spans *spans = &mutator->world->collect.spans;
+  tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
+  if (!orphan) {
+    // Without memory for the record the slots stay allocated until the next cycle finds them dead. Until then
+    // they are all-zero objects, which may be scanned and destroyed.
+    tri_window_zero(window);
+    return;
+  }
+  orphan->window = *window;
+  orphan->zeroed = zeroed;
+  tri_lock_acquire(&class->lock);
+  orphan->next = class->orphans;
+  tri_store_relaxed(&class->orphans, orphan);
+  tri_add_relaxed(&spans->orphan_count, 1u);
+  tri_lock_release(&class->lock);
+}
+
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_spans *spans = &mutator->world->collect.spans;
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
-       index = tri_mutator_window(&mutator->fast, index)->loaded_next) {
+  uint32_t next;
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
     tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
+    next = window->loaded_next;
     tri_lock_acquire(&class->lock);
     tri_window_end_run_locked(&mutator->world->collect, class, window);
     tri_lock_release(&class->lock);
-    if (!window->free_slots) continue;
-    tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
-    if (!orphan) {
-      // Without memory for the record the slots stay allocated until the next cycle finds them dead. Until then
-      // they are all-zero objects, which may be scanned and destroyed.
-      tri_window_zero(window);
-      continue;
-    }
-    orphan->window = *window;
-    orphan->zeroed = (index & TRI_WINDOW_ZEROED) != 0;
-    tri_lock_acquire(&class->lock);
-    orphan->next = class->orphans;
-    tri_store_relaxed(&class->orphans, orphan);
-    tri_add_relaxed(&spans->orphan_count, 1u);
-    tri_lock_release(&class->lock);
-    window->free_slots = 0;
+    if (window->free_slots) tri_window_orphan(mutator, class, window, (index & TRI_WINDOW_ZEROED) != 0);
+    *window = (struct tri_window){0};
   }
+  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
 }

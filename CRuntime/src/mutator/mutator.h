@@ -65,9 +65,11 @@ typedef struct tri_mutator_full {
   struct tri_world *world; // [const]
   uintptr_t thread_token;  // [const] who may use it
   uint64_t thread_id;      // [const] for messages
+  uint16_t number;         // [const] where the heap keeps it (world.h); 0: it has no number
   tri_stack_bounds stack;  // [const]
   bool precise;            // [const] the native stack is not scanned
   uint32_t state;          // [atomic] tri_mutator_state
+  uint32_t lone_busy;      // [atomic] between tri_lone_enter() and tri_lone_leave()
 
   struct tri_mutator_full *next, *previous; // [lock:world]
   struct tri_mutator_full *next_of_thread;  // [owner] other heaps this thread is attached to
@@ -95,6 +97,8 @@ typedef struct tri_mutator_full {
   int64_t assist_credit;             // [owner] objects marked ahead of what allocation owes
   uint32_t refills_since_stress;     // [owner]
   tri_free_place last_freed;         // [owner]
+  struct tri_magazine *magazines;    // [owner; collector while stopped] NULL until the first explicit free
+  bool magazines_used;
   uint64_t freed_bytes;              // [owner; relaxed read] explicitly
   int64_t unaccounted_bytes; // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes;  // [owner]
@@ -122,8 +126,10 @@ void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack
 /// owner, or the collector while it is stopped.
 void tri_mutator_blacken(tri_mutator_full *mutator);
 
-/// Maps and initialises a mutator for the calling thread; NULL when memory is refused.
+/// Maps and initialises a mutator for the calling thread, or takes one that was retired; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);
+/// A mutator's mapping stays with its heap: a free on another thread may be looking at its windows.
+void tri_mutator_retire(tri_mutator_full *mutator);
 void tri_mutator_unmap(tri_mutator_full *mutator);
 
 /// Hands over every loaded window. While the owner is stopped, or by the owner.

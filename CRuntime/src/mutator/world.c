@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/step.h"
+#include "mutator/magazine.h"
 #include "mutator/scan.h"
+#include "os/vm.h"
 
 enum {
   TRI_FIRST_WARNING_MS = 1000, // a mutator that has not come by after this is named
@@ -22,6 +24,13 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   memset(world, 0, sizeof *world);
   tri_status status = tri_collect_init(&world->collect, options->reservation_bytes, options->huge_pages != 0);
   if (status != TRI_OK) return status;
+  world->numbered = tri_vm_map(TRI_MUTATOR_NUMBERS * sizeof(void *));
+  if (!world->numbered) {
+    tri_collect_destroy(&world->collect);
+    return TRI_OUT_OF_MEMORY;
+  }
+  world->can_be_lone = tri_process_barrier();
+  world->shared = !world->can_be_lone;
   tri_lock_init(&world->lock, TRI_RANK_WORLD);
   tri_condition_init(&world->arrived);
   tri_condition_init(&world->resumed);
@@ -40,6 +49,11 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
 
 void tri_world_destroy(tri_world *world) {
   TRI_CHECK(world->mutator_count == 0, "a world ends with %u mutators attached", world->mutator_count);
+  for (tri_mutator_full *mutator = world->retired, *next; mutator; mutator = next) {
+    next = mutator->next;
+    tri_mutator_unmap(mutator);
+  }
+  if (world->numbered) tri_vm_release(world->numbered, TRI_MUTATOR_NUMBERS * sizeof(void *));
   tri_roots_destroy(&world->roots);
   pthread_cond_destroy(&world->resumed);
   pthread_cond_destroy(&world->arrived);
@@ -367,8 +381,18 @@ static void tri_thread_exit_key_make(void) {
   TRI_CHECK(error == 0, "no thread-exit key: error %d", error);
 }
 
+// From here on no mutator may take itself for the only one.
+static void tri_world_share_locked(tri_world *world) {
+  if (world->shared) return;
+  tri_store_ordered(&world->shared, 1u);
+  tri_process_barrier();
+  for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+    while (tri_load_acquire(&mutator->lone_busy)) tri_thread_yield();
+}
+
 static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) {
   bool marking = tri_phase_barrier_is_on(world->collect.phase);
+  if (world->mutator_count) tri_world_share_locked(world);
   tri_mutator_set_barrier(mutator, marking, marking);
   mutator->allocates_black = world->blackening;
   mutator->fast.old_objects = world->collect.spans.space.bits.marked;
@@ -413,6 +437,7 @@ static void tri_world_dismiss_locked(tri_world *world, tri_mutator_full *mutator
     world->mutators = mutator->next;
   if (mutator->next) mutator->next->previous = mutator->previous;
   tri_store_relaxed(&world->mutator_count, world->mutator_count - 1);
+  if (world->mutator_count <= 1 && world->can_be_lone) tri_store_release(&world->shared, 0u);
 }
 
 tri_status tri_detach(tri_mutator *mutator) {
@@ -433,6 +458,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   // Still under the lock: the final stop cannot come between the flush and the dismissal.
   tri_barrier_flush(&full->barrier, &world->collect);
   tri_remember_share(&world->collect, &full->remembered);
+  tri_magazines_give_back(full);
   tri_mutator_orphan_windows(full);
   tri_mutator_account(full);
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
@@ -442,6 +468,6 @@ tri_status tri_detach(tri_mutator *mutator) {
   while (*link != full) link = &(*link)->next_of_thread;
   *link = full->next_of_thread;
   tri_thread_mutator_current = tri_thread_mutators ? &tri_thread_mutators->fast : NULL;
-  tri_mutator_unmap(full);
+  tri_mutator_retire(full);
   return TRI_OK;
 }

@@ -24,6 +24,11 @@ typedef struct tri_world {
   pthread_cond_t resumed;     // the world was started again, or a mutator was let go
   tri_mutator_full *mutators; // [lock]
   uint32_t mutator_count;     // [lock; atomic read]
+  tri_mutator_full *retired;  // [lock] linked by next
+  tri_mutator_full **numbered; // [atomic] every mutator this heap ever made, by number - 1; TRI_MUTATOR_NUMBERS of them
+  uint32_t numbers;           // [lock] given so far
+  bool can_be_lone;           // [const]
+  uint32_t shared;            // [lock; atomic read] more than one mutator, or was when last counted (lone.h)
   bool stopping;              // [lock] a stop is wanted or in force
   bool stopped;               // [lock] and complete
   tri_mutator_full *stopper;  // [stw] the mutator of the thread that stopped the world, if it has one
@@ -55,6 +60,8 @@ typedef struct tri_world {
   void (*allow_cycles)(struct tri_world *world);
   uint64_t assist_ns_total; // [atomic]
 } tri_world;
+
+enum { TRI_MUTATOR_NUMBERS = UINT16_MAX };
 
 static inline tri_world *tri_world_of_heap(tri_heap *heap) {
   return (tri_world *)(void *)heap;

@@ -1,6 +1,7 @@
 #if defined(__linux__)
 #include "os/thread.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -82,3 +83,15 @@ void tri_thread_join(void *pthread_slot) {
   pthread_join(*(pthread_t *)pthread_slot, NULL);
 }
 #endif
+
+static pthread_once_t tri_process_barrier_once = PTHREAD_ONCE_INIT;
+static bool tri_process_barrier_is_offered;
+
+static void tri_process_barrier_register(void) {
+  tri_process_barrier_is_offered = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool tri_process_barrier(void) {
+  pthread_once(&tri_process_barrier_once, tri_process_barrier_register);
+  return tri_process_barrier_is_offered && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}

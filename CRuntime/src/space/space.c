@@ -13,6 +13,7 @@ enum tri_table {
   TRI_TABLE_C,
   TRI_TABLE_PAGES,
   TRI_TABLE_LAYOUTS,
+  TRI_TABLE_OWNERS,
   TRI_TABLE_SPANS,
   TRI_TABLE_CHUNKS,
   TRI_TABLE_COUNT,
@@ -24,6 +25,7 @@ static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
     TRI_GRANULE_LOG2 + 3,                          //
     TRI_PAGE_LOG2 - 2,                             // 4 bytes per page
     TRI_BLOCK_LOG2 - 1,                            // 2 bytes per block
+    TRI_GRANULE_LOG2 + 6 - 1,                      // 2 bytes per bitmap word
     TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2 - 6, // 64 bytes per 4 pages
     TRI_CHUNK_LOG2 - 7,                            // 128 bytes per chunk
 };
@@ -93,6 +95,7 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages
   space->bits.checked = tri_space_table(space, TRI_TABLE_C);
   space->page_map = tri_space_table(space, TRI_TABLE_PAGES);
   space->layout_map = tri_space_table(space, TRI_TABLE_LAYOUTS);
+  space->group_owners = tri_space_table(space, TRI_TABLE_OWNERS);
   space->spans = tri_space_table(space, TRI_TABLE_SPANS);
   space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
   if (!tri_registry_add(space->start, space->reserved_bytes)) {

@@ -1,6 +1,6 @@
 // Space: one heap's reservation and the flat side tables that are found from an address by arithmetic.
 //
-//   | heap (objects) | A | M | F | C | page map | layout map | spans | chunks |
+//   | heap (objects) | A | M | F | C | page map | layout map | group owners | spans | chunks |
 //
 // The reservation is one mapping without access; heap and tables are committed together, arena by arena,
 // from the front. So "is this pointer mine" is a subtraction and a comparison, and the number of
@@ -36,6 +36,7 @@ typedef struct tri_space {
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
+  uint16_t *group_owners;       // [atomic] first bitmap word of a group -> number of the mutator that loaded it last
   struct tri_span *spans;       // indexed by first page / 4: two runs above 32 KiB never share an index
   struct tri_chunk *chunks;     // [lock:pages]
   void *reservation;            // [const]

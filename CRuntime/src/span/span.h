@@ -141,6 +141,10 @@ static inline uint32_t tri_span_index_end(const tri_spans *spans) {
   uint64_t pages = tri_load_acquire(&spans->space.end_page) + (1 << TRI_SPAN_INDEX_PAGES_LOG2) - 1;
   return (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
 }
+/// Whether its free slots are known: nothing of it changes hands but slots until the next cycle.
+static inline bool tri_span_is_swept(const tri_spans *spans, const tri_span *span) {
+  return tri_load_acquire(&span->sweep_generation) == tri_load_relaxed(&spans->sweep_generation);
+}
 /// Bytes one object of the span occupies.
 static inline uint64_t tri_span_object_bytes(const tri_span *span) {
   return span->state == TRI_SPAN_LARGE ? tri_load_acquire(&span->object_bytes) : span->slot_bytes;
