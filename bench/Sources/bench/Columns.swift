@@ -18,7 +18,7 @@ struct Column: Sendable {
     self.init(header, digits: digits) { Column.quotient($0[field], $0[other]) }
   }
 
-  static let all: [Column] = shapes
+  static let all: [Column] = shapes + barriers
 
   static func present(in result: RowResult) -> [Column] {
     all.filter { column in result.samples.contains { column.summary($0.runs) != nil } }
@@ -38,4 +38,18 @@ struct Column: Sendable {
     Column("plain loop ns/object", "plain_ns", per: "reachable"),
     Column("mark / plain", "mark_cpu_ns", per: "plain_ns"),
   ]
+
+  /// Per store; `raw` is plain stores into memory of no heap.
+  private static let barriers = [
+    Column("raw ns/store", "raw_store_ns", per: "raw_stores"),
+    Column("barrier off", "off_store_ns", per: "off_stores"),
+    Column("on", "on_store_ns", per: "on_stores"),
+    Column("off / raw") { storeRatio($0, "off") },
+    Column("on / raw") { storeRatio($0, "on") },
+    Column("marking %", digits: 0) { $0["marking_share_permille"].map { $0 / 10 } },
+  ]
+
+  private static func storeRatio(_ run: Sample, _ way: String) -> Double? {
+    quotient(quotient(run["\(way)_store_ns"], run["\(way)_stores"]), quotient(run["raw_store_ns"], run["raw_stores"]))
+  }
 }

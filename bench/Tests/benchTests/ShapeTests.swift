@@ -36,6 +36,14 @@ import Testing
     #expect(!Table(result).text.contains("plain loop"))
   }
 
+  @Test func `stores are shown one by one, and beside plain ones`() throws {
+    let fields = [("raw", 20, 10), ("off", 30, 10), ("on", 40, 4)].map { name, ns, stores in
+      ",\"\(name)_store_ns\":\(ns),\"\(name)_stores\":\(stores)"
+    }
+    let text = Table(try measured("fake row", fields.joined() + ",\"marking_share_permille\":900")).text
+    #expect(text.split(whereSeparator: \.isWhitespace).suffix(6) == ["2.00", "3.00", "10.00", "1.50", "5.00", "90"])
+  }
+
   private func value(_ text: String, _ results: [RowResult]) -> Double? {
     Target.all.first { $0.text == text }?.value(Results(results))
   }

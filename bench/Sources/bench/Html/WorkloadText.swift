@@ -18,6 +18,8 @@ enum WorkloadText {
       + "process counts.",
     "shapes": "Full collections of graphs of many shapes, with one marker or two; the marking alone is compared with a "
       + "plain stack loop over the same graph in the same process.",
+    "barriers": "Stores of references in real loops, per store: plain ones into memory of no heap (raw), ours while no "
+      + "cycle runs (barrier off, which is the CPU time shown), and ours while one marks (on).",
     "replay": "Allocation traces recorded from real programs, played back event by event.",
   ]
 }
