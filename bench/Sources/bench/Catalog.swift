@@ -28,7 +28,9 @@ struct Catalog {
     case full
   }
 
-  static let workloads = ["pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "replay"]
+  static let workloads = [
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "replay",
+  ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
   let rows: [Row]
@@ -37,7 +39,7 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
-      + Catalog.replay(mode, traces)
+      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.replay(mode, traces)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {
