@@ -29,7 +29,8 @@ struct Catalog {
   }
 
   static let workloads = [
-    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "replay",
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "limits",
+    "replay",
   ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
@@ -39,7 +40,8 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
-      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.replay(mode, traces)
+      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.limits(mode)
+      + Catalog.replay(mode, traces)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {

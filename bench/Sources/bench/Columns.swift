@@ -32,6 +32,11 @@ struct Column: Sendable {
     return a / b
   }
 
+  static func product(_ a: Double?, _ b: Double?) -> Double? {
+    guard let a, let b else { return nil }
+    return a * b
+  }
+
   /// CPU time of marking alone, of all markers, beside the loop of programs/plain_marker.h on the same graph.
   private static let shapes = [
     Column("mark ns/object", "mark_cpu_ns", per: "marked"),
