@@ -98,7 +98,6 @@ static inline __attribute__((always_inline)) void plain_scan_array(struct plain_
 static inline __attribute__((always_inline)) void plain_scan_fields(struct plain_marker *m, void *const *slots,
                                                                     enum kind kind) {
   const struct kind_fields *fields = &kind_fields[kind]; // constant: the compiler unrolls
-#pragma clang loop unroll(full)
   for (uint32_t i = 0; i < FIELDS_MAX; i++)
     if (i < fields->count) plain_visit(m, slots[i], fields->leads_to[i]);
 }
