@@ -15,9 +15,15 @@ static inline const char *mem_name(void) {
 }
 static inline void mem_start(void) {}
 static inline void mem_start_exact(void) {}
+static inline void mem_start_marking(unsigned markers) {
+  (void)markers;
+}
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {}
 static inline void mem_thread_finish(void) {}
+static inline void mem_blocking_begin(void) {}
+static inline void mem_blocking_end(void) {}
+static inline void mem_safepoint(void) {}
 
 static inline void *mem_leaf(size_t n) {
   return malloc(n);
@@ -101,6 +107,12 @@ static inline void mem_grow_only(size_t bytes) {
 static inline void mem_grow_end(void) {}
 static inline void mem_collect(void) {}
 static inline uint64_t mem_cycles(void) {
+  return 0;
+}
+static inline uint64_t mem_mark_cpu_ns(void) {
+  return 0;
+}
+static inline uint64_t mem_mark_wall_ns(void) {
   return 0;
 }
 static inline uint64_t mem_marked_objects(void) {
