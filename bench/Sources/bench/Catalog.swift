@@ -64,7 +64,12 @@ struct Catalog {
     return Row(
       workload: "pairs", title: pairTitle(variant, bytes: bytes, liveMiB: liveMiB), program: "pairs",
       arguments: ["\(bytes)", variant, "\(liveMiB)", "\(total / bytes)"], unit: .nsPerOperation,
-      without: isShort ? ["go", "bdwgc", "mimalloc2", "tcmalloc"] : [])
+      without: (isShort ? ["go", "bdwgc", "mimalloc2", "tcmalloc"] : []) + withoutJava(mode, variant, bytes))
+  }
+
+  /// A virtual machine takes longest to start: in the short form it allocates one size.
+  private static func withoutJava(_ mode: Mode, _ variant: String, _ bytes: Int) -> [String] {
+    mode == .full || (variant == "leaf" && bytes == 64) ? [] : Contender.javas
   }
 
   static func pairTitle(_ variant: String, bytes: Int, liveMiB: Int) -> String {
@@ -80,7 +85,7 @@ struct Catalog {
         Row(
           workload: "batches", title: "batches \(variant) \(bytes) B", program: "batches",
           arguments: ["\(bytes)", variant, "\(rounds)"], unit: .nsPerOperation,
-          without: mode == .quick && variant == "zeroed" ? ["go"] : [])
+          without: (mode == .quick && variant == "zeroed" ? ["go"] : []) + withoutJava(mode, variant, bytes))
       }
     }
   }

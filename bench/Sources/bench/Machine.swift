@@ -29,7 +29,7 @@ struct Machine: Codable {
     for contender in contenders {
       if let preload = contender.preload {
         versions[contender.name] = URL(filePath: preload).resolvingSymlinksInPath().lastPathComponent
-      } else if contender.build == .go || contender.build == .bdwgc {
+      } else if contender.build.namesItself {
         versions[contender.name] = probedVersion(programs, contender)
       }
     }
@@ -60,7 +60,7 @@ struct Machine: Codable {
     let outcome = ChildProcess(program, ["16", "leaf", "0", "1"], timeLimit: 10).run()
     guard let measurement = Sample(output: outcome.output) else { return nil }
     if case .text(let version)? = measurement.fields["version"] { return version }
-    return contender.build == .go ? measurement.allocator : nil
+    return measurement.allocator
   }
 
   private static func processorName() -> String {
