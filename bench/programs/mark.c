@@ -1,128 +1,83 @@
-// How fast are live objects marked: full stop-the-world collections of a large graph of 64-byte objects?
+// How fast are live objects marked: full stop-the-world collections of a large graph, and beside them a plain stack
+// loop over the same graph in the same process?
 //
-//   mark random|tree|list OBJECTS COLLECTIONS
+//   mark SHAPE OBJECTS COLLECTIONS [MARKERS]
 //
-// random: three references to uniformly random objects; tree: a binary tree in allocation order; list: one
-// list through all objects in random order. Nothing is collected while the graph is built. cpu_ns is the
-// fastest collection. The objects reached are counted by a traversal of our own before the first collection;
-// `marked` is what the collector says it found.
+// The shapes are those of mark_shapes.h. Nothing is collected while the graph is built. cpu_ns and wall_ns are the
+// fastest whole collection, mark_cpu_ns and mark_wall_ns the fastest marking (ours only: a collection without its
+// sweep); plain_ns is the fastest of as many plain stack loops, made in turn with the collections. MARKERS is how
+// many threads mark; 0 or nothing is the contender's default. `reachable` is what the plain loop reached,
+// `marked` what the collector says it found.
 #include "measure.h"
 
-enum { ROOTS = 64, EXTRA_ALLOWED = 64, COLLECTIONS_MAX = 64 };
+#include "mark_shapes.h"
 
-struct node {
-  struct node *edge[3];
-  uint64_t visited;
-  uint64_t payload[4];
+enum { EXTRA_ALLOWED = 64, COLLECTIONS_MAX = 64 };
+
+struct fastest {
+  struct measure collection;
+  uint64_t mark_cpu_ns, mark_wall_ns, plain_ns;
 };
 
-static void *root;
-
-static void link_random(struct node **nodes, uint32_t count, struct random *random) {
-  for (uint32_t i = 0; i < count; i++)
-    for (int k = 0; k < 3; k++) mem_store(nodes[i], &nodes[i]->edge[k], nodes[random_below(random, count)]);
+static void keep_least(uint64_t *least, uint64_t value) {
+  if (value < *least) *least = value;
 }
 
-static void link_tree(struct node **nodes, uint32_t count) {
-  for (uint32_t i = 1; i < count; i++) {
-    struct node *parent = nodes[(i - 1) / 2];
-    mem_store(parent, &parent->edge[i & 1], nodes[i]);
-  }
+static void collect(struct fastest *fastest) {
+  uint64_t mark_before = mem_mark_cpu_ns();
+  struct measure m = measure_begin();
+  mem_collect();
+  measure_end(&m);
+  keep_least(&fastest->collection.cpu_ns, m.cpu_ns);
+  keep_least(&fastest->collection.wall_ns, m.wall_ns);
+  fastest->collection.cycles += m.cycles;
+  keep_least(&fastest->mark_cpu_ns, mem_mark_cpu_ns() - mark_before);
+  keep_least(&fastest->mark_wall_ns, mem_mark_wall_ns());
 }
 
-static void link_list(struct node **nodes, uint32_t count, struct random *random) {
-  for (uint32_t i = count - 1; i > 0; i--) { // shuffle
-    uint32_t other = random_below(random, i + 1);
-    struct node *node = nodes[i];
-    nodes[i] = nodes[other];
-    nodes[other] = node;
-  }
-  for (uint32_t i = 1; i < count; i++) mem_store(nodes[i - 1], &nodes[i - 1]->edge[0], nodes[i]);
-}
-
-/// Builds the graph and leaves only the root array as a way into it.
-static void build(const char *shape, uint32_t count) {
-  struct random random = {7};
-  mem_type type = mem_type_make(sizeof(struct node), 7);
-  struct node **nodes = malloc(count * sizeof *nodes);
-  if (!nodes) mem_fail("mark: no memory for the table of objects");
-  for (uint32_t i = 0; i < count; i++) {
-    nodes[i] = mem_new(type, sizeof **nodes);
-    nodes[i]->payload[0] = i;
-  }
-  struct node **roots = mem_array(ROOTS);
-  mem_root_store(&root, roots);
-  if (strcmp(shape, "random") == 0)
-    link_random(nodes, count, &random);
-  else if (strcmp(shape, "tree") == 0)
-    link_tree(nodes, count);
-  else if (strcmp(shape, "list") == 0)
-    link_list(nodes, count, &random);
-  else
-    mem_fail("mark: the shape is random, tree or list");
-  mem_store(roots, &roots[0], nodes[0]);
-  free(nodes);
-}
-
-/// Objects reachable from the root array, which is counted as one.
-static uint64_t count_reachable(uint32_t count) {
-  struct node **stack = malloc((size_t)count * sizeof *stack), **roots = root;
-  if (!stack) mem_fail("mark: no memory for the traversal");
-  size_t depth = 0;
-  uint64_t reached = 1;
-  stack[depth++] = roots[0];
-  roots[0]->visited = 1;
-  while (depth > 0) {
-    struct node *node = stack[--depth];
-    reached++;
-    for (int k = 0; k < 3; k++) {
-      struct node *next = node->edge[k];
-      if (!next || next->visited) continue;
-      next->visited = 1;
-      stack[depth++] = next;
-    }
-  }
-  free(stack);
-  return reached;
-}
-
-/// The fastest of several collections; its wall time may be another's.
-static struct measure collect(unsigned collections) {
-  struct measure fastest = {UINT64_MAX, UINT64_MAX, 0};
-  for (unsigned i = 0; i < collections; i++) {
-    struct measure m = measure_begin();
-    mem_collect();
-    measure_end(&m);
-    if (m.cpu_ns < fastest.cpu_ns) fastest.cpu_ns = m.cpu_ns;
-    if (m.wall_ns < fastest.wall_ns) fastest.wall_ns = m.wall_ns;
-    fastest.cycles += m.cycles;
-  }
-  return fastest;
+static void mark_plainly(struct plain_marker *marker, enum kind root_kind, uint64_t *least) {
+  plain_clear(marker);
+  struct measure m = measure_begin();
+  plain_mark(marker, root, root_kind);
+  measure_end(&m);
+  keep_least(least, m.cpu_ns);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) mem_fail("usage: mark random|tree|list OBJECTS COLLECTIONS");
+  if (argc != 4 && argc != 5) mem_fail("usage: mark SHAPE OBJECTS COLLECTIONS [MARKERS]");
+  const struct shape *shape = shape_named(argv[1]);
   uint32_t count = (uint32_t)strtoul(argv[2], NULL, 10);
   unsigned collections = (unsigned)strtoul(argv[3], NULL, 10);
+  unsigned markers = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
   if (count == 0 || collections == 0 || collections > COLLECTIONS_MAX) mem_fail("mark: counts out of range");
 
-  mem_start_exact();
-  mem_root(&root);
-  mem_grow_only((size_t)count * sizeof(struct node) * 9 / 8);
-  build(argv[1], count);
-  uint64_t reachable = count_reachable(count);
+  mem_start_marking(markers);
+  mem_grow_only((size_t)count * shape->bytes_per_object * 9 / 8);
+  struct graph graph = build_shape(shape, count);
+  struct plain_marker plain = plain_marker_make(graph.start, graph.end, count);
   mem_grow_end();
 
-  struct measure m = collect(collections);
-  uint64_t marked = mem_marked_objects();
+  struct fastest fastest = {{UINT64_MAX, UINT64_MAX, 0}, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+  for (unsigned i = 0; i < collections; i++) {
+    mark_plainly(&plain, shape->root_kind, &fastest.plain_ns);
+    collect(&fastest);
+  }
+  uint64_t reachable = plain.marked, marked = mem_marked_objects();
 
   report_open("mark", argv[1]);
   report_u64("objects", count);
   report_u64("collections", collections);
+  report_u64("markers", markers);
   report_u64("reachable", reachable);
   report_u64("marked", marked);
   report_u64("marked_right", marked >= reachable && marked <= reachable + EXTRA_ALLOWED);
-  report_close(&m, reachable, reachable);
+  report_u64("plain_ns", fastest.plain_ns);
+  if (fastest.mark_cpu_ns) {
+    report_u64("mark_cpu_ns", fastest.mark_cpu_ns);
+    report_u64("mark_wall_ns", fastest.mark_wall_ns);
+  }
+  report_close(&fastest.collection, reachable, reachable);
+  plain_marker_destroy(&plain);
   mem_finish();
   return 0;
 }

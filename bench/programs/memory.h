@@ -12,6 +12,7 @@
 //   mem_start()             once, from main, before anything else; exits with a message on failure
 //   mem_start_exact()       the same, and where the contender can be told so, references in heap objects
 //                           are only ever to the start of an object (bdwgc; elsewhere nothing changes)
+//   mem_start_marking(n)    the same, and n threads mark in a stopped world; 0: the contender's default
 //   mem_finish()            once, at the end, after the report is printed
 //   mem_thread_start()      at the start and end of every further thread that touches the heap
 //   mem_thread_finish()
@@ -38,6 +39,8 @@
 //   mem_grow_end()
 //   mem_collect()           one full stop-the-world collection, swept when it returns (malloc: nothing)
 //   mem_cycles()            collections so far
+//   mem_mark_cpu_ns()       CPU time of all marking so far; 0 where the contender does not say
+//   mem_mark_wall_ns()      how long the last collection marked; 0 where the contender does not say
 //   mem_marked_objects()    objects the last collection found alive
 //   mem_write_statistics()  further fields of the report, each starting with a comma
 //

@@ -24,6 +24,10 @@ static inline void mem_start_exact(void) {
   GC_set_all_interior_pointers(0);
   mem_start();
 }
+static inline void mem_start_marking(unsigned markers) {
+  if (markers) GC_set_markers_count(markers);
+  mem_start_exact();
+}
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {
   struct GC_stack_base base;
@@ -115,6 +119,12 @@ static inline void mem_collect(void) {
 }
 static inline uint64_t mem_cycles(void) {
   return GC_get_gc_no();
+}
+static inline uint64_t mem_mark_cpu_ns(void) {
+  return 0;
+}
+static inline uint64_t mem_mark_wall_ns(void) {
+  return 0;
 }
 
 static void GC_CALLBACK mem_count_object(void *object, size_t bytes, void *count) {

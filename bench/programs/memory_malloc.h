@@ -15,6 +15,9 @@ static inline const char *mem_name(void) {
 }
 static inline void mem_start(void) {}
 static inline void mem_start_exact(void) {}
+static inline void mem_start_marking(unsigned markers) {
+  (void)markers;
+}
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {}
 static inline void mem_thread_finish(void) {}
@@ -96,6 +99,12 @@ static inline void mem_grow_only(size_t bytes) {
 static inline void mem_grow_end(void) {}
 static inline void mem_collect(void) {}
 static inline uint64_t mem_cycles(void) {
+  return 0;
+}
+static inline uint64_t mem_mark_cpu_ns(void) {
+  return 0;
+}
+static inline uint64_t mem_mark_wall_ns(void) {
   return 0;
 }
 static inline uint64_t mem_marked_objects(void) {

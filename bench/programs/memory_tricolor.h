@@ -43,9 +43,10 @@ static inline tri_layout *mem_layout_with_mask(uint32_t words, uint64_t mask) {
   return layout;
 }
 
-static inline void mem_start(void) {
+static inline void mem_start_marking(unsigned markers) {
   tri_options options;
   tri_options_init(&options);
+  options.mark_workers = markers;
   if (MEM_EXPLICIT_FREE) options.growth_percent = TRI_GROWTH_OFF;
   mem_growth_percent = options.growth_percent;
   mem_check(tri_heap_create(&options, &mem_heap));
@@ -53,6 +54,9 @@ static inline void mem_start(void) {
   mem_layout_leaf = tri_layout_leaf(mem_heap);
   mem_layout_array = tri_layout_references(mem_heap);
   mem_layout_mixed = mem_layout_with_mask(1, 1);
+}
+static inline void mem_start(void) {
+  mem_start_marking(0);
 }
 static inline void mem_start_exact(void) {
   mem_start();
@@ -145,6 +149,12 @@ static inline tri_statistics mem_statistics(void) {
 }
 static inline uint64_t mem_cycles(void) {
   return mem_statistics().cycles;
+}
+static inline uint64_t mem_mark_cpu_ns(void) {
+  return mem_statistics().mark_ns_total;
+}
+static inline uint64_t mem_mark_wall_ns(void) {
+  return mem_statistics().mark_ns_at_last_cycle;
 }
 static inline uint64_t mem_marked_objects(void) {
   return mem_statistics().marked_objects_at_last_cycle;

@@ -28,7 +28,7 @@ struct Catalog {
     case full
   }
 
-  static let workloads = ["pairs", "batches", "churn", "trees", "gcbench", "mark", "replay"]
+  static let workloads = ["pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "replay"]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
   let rows: [Row]
@@ -36,7 +36,7 @@ struct Catalog {
   init(mode: Mode, traces: [Trace]) {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
-      + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.replay(mode, traces)
+      + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.replay(mode, traces)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {

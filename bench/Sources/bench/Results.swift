@@ -34,4 +34,9 @@ struct Results {
     }
     return own / base
   }
+
+  /// The median of what the runs of one contender say; nil where none does.
+  func median(_ title: String, _ contender: String = "tricolor", value: (Sample) -> Double?) -> Double? {
+    Summary((rows[title]?.runs(contender) ?? []).compactMap(value))?.median
+  }
 }

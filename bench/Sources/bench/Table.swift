@@ -2,14 +2,18 @@
 
 struct Table {
   let result: RowResult
+  private let columns: [Column]
 
-  init(_ result: RowResult) { self.result = result }
+  init(_ result: RowResult) {
+    self.result = result
+    columns = Column.present(in: result)
+  }
 
   var text: String {
     let header = [
       "contender", "CPU", "(min - max)", "wall", "x \(result.row.baseline)", "peak MiB", "cycles",
     ]
-    let extra = result.row.showsMarked ? ["marked"] : []
+    let extra = columns.map(\.header) + (result.row.showsMarked ? ["marked"] : [])
     let lines = [header + extra] + result.samples.map(cells)
     let widths = (0..<lines[0].count).map { column in lines.map { $0[column].count }.max() ?? 0 }
     let body = lines.map { cells in
@@ -32,6 +36,7 @@ struct Table {
       sample.contender, cpu.median.short, "(\(cpu.min.short) - \(cpu.max.short))", wall.median.short, ratio,
       peak.formatted(digits: 1), cycles == 0 ? "-" : cycles.formatted(digits: 0),
     ]
+    cells += columns.map { $0.text(sample.runs) }
     if result.row.showsMarked { cells.append(marked(sample.runs)) }
     return cells
   }

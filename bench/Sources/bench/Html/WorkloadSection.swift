@@ -56,9 +56,11 @@ struct WorkloadSection {
   /// The numbers of the charts, and those that have none.
   static func table(_ result: RowResult) -> HtmlTable {
     let baseline = result.row.baseline
+    let columns = Column.present(in: result)
     var table = HtmlTable(
       caption: Html.escape("\(result.row.title): \(result.row.unit.text), medians; ranges below"),
-      header: ["Contender", "CPU", "Wall", "× \(Html.escape(baseline))", "Peak MiB", "Cycles"])
+      header: ["Contender", "CPU", "Wall", "× \(Html.escape(baseline))", "Peak MiB", "Cycles"]
+        + columns.map { Html.escape($0.header) })
     table.rows = result.samples.map { contender, runs in
       let wall = Summary(runs.map { result.scaled($0.wallNs, $0) })!
       let cycles = Summary(runs.compactMap { $0["cycles"] })?.median ?? 0
@@ -67,7 +69,7 @@ struct WorkloadSection {
         result.ratio(contender, to: baseline)?.formatted(digits: 2) ?? "–",
         withRange(result.peak(contender)!.mebibytes) { $0.formatted(digits: 1) },
         cycles == 0 ? "–" : cycles.formatted(digits: 0),
-      ]
+      ] + columns.map { $0.summary(runs)?.median.formatted(digits: $0.digits) ?? "–" }
     }
     return table
   }

@@ -16,6 +16,8 @@ enum WorkloadText {
     "gcbench": "GCBench with a long-lived tree of that depth; the time is for the whole run.",
     "mark": "One full stop-the-world collection of 10 million objects of 64 bytes; the fastest of three in a "
       + "process counts.",
+    "shapes": "Full collections of graphs of many shapes, with one marker or two; the marking alone is compared with a "
+      + "plain stack loop over the same graph in the same process.",
     "replay": "Allocation traces recorded from real programs, played back event by event.",
   ]
 }
