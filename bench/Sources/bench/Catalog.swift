@@ -20,6 +20,10 @@ struct Row {
   var without: [String] = []
   /// Where the table says what a collected heap kept alive, and whether its count was right.
   var showsMarked = false
+  /// Memory that must be available, or the row is skipped.
+  var needsBytes: UInt64 = 0
+  /// Fewer runs than other rows, for those that take minutes and repeat inside what they measure.
+  var runsAtMost: Int? = nil
 }
 
 struct Catalog {
@@ -28,7 +32,9 @@ struct Catalog {
     case full
   }
 
-  static let workloads = ["pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "replay"]
+  static let workloads = [
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "replay", "scaling", "heaps", "layouts",
+  ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
   let rows: [Row]
@@ -37,6 +43,7 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.replay(mode, traces)
+      + Catalog.scaling(mode) + Catalog.many(mode)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {

@@ -63,6 +63,14 @@ struct Machine: Codable {
     return measurement.allocator
   }
 
+  /// What the system says programs can still get without swapping; all the memory there is if it does not say.
+  static func availableBytes() -> UInt64 {
+    let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
+    let kib = line.flatMap { UInt64($0.filter(\.isNumber)) }
+    return kib.map { $0 * 1024 } ?? ProcessInfo.processInfo.physicalMemory
+  }
+
   private static func processorName() -> String {
     let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
     let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }

@@ -51,7 +51,9 @@ struct Page {
     add("targets", "Targets", TargetSection(verdicts: report.targets).html)
     add("overview", "Overview", OverviewSection(results: charted).html)
     for (index, workload) in workloads.enumerated() {
-      add("workload-\(index)", workload, WorkloadSection(workload: workload, rows: rows(of: workload)).html)
+      let section = WorkloadSection(workload: workload, rows: rows(of: workload))
+      let curves = workload == "scaling" ? ScalingSection(results: charted).html : nil
+      add("workload-\(index)", workload, section.about + (curves ?? "") + section.cards)
     }
     add("memory-time", "Memory against time", MemoryTimeSection(results: charted).html)
     add("limits", "Limits of the machine", LimitsSection(results: results).html)

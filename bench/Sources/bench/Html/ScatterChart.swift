@@ -24,7 +24,7 @@ struct ScatterChart {
     return Html.element(
       "svg",
       [
-        "class": "scatter", "role": "img", "aria-labelledby": "\(id)-t \(id)-d",
+        "class": "plot scatter", "role": "img", "aria-labelledby": "\(id)-t \(id)-d",
         "viewBox": "0 0 \(ScatterChart.width.short) \(ScatterChart.height.short)",
       ], head + grid + axisLabels + ranges + dots + labels)
   }

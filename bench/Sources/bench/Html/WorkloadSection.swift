@@ -4,10 +4,9 @@ struct WorkloadSection {
   let workload: String
   let rows: [(id: String, result: RowResult)]
 
-  var html: String {
-    let about = WorkloadText.about(workload).map { Html.text("p", [:], $0) } ?? ""
-    return about + rows.map { card($0.id, $0.result) }.joined(separator: "\n")
-  }
+  var about: String { WorkloadText.about(workload).map { Html.text("p", [:], $0) } ?? "" }
+
+  var cards: String { rows.map { card($0.id, $0.result) }.joined(separator: "\n") }
 
   private func card(_ id: String, _ result: RowResult) -> String {
     let figures = time(id, result) + memory(id, result)

@@ -18,6 +18,11 @@ enum WorkloadText {
       + "process counts.",
     "shapes": "Full collections of graphs of many shapes, with one marker or two; the marking alone is compared with a "
       + "plain stack loop over the same graph in the same process.",
+    "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
+      + "Stops are the longest of each cycle that ran meanwhile.",
+    "heaps": "A thousand heaps at once, each made, attached to, given a thousand objects of 64 bytes, collected and "
+      + "destroyed; an operation is one heap.",
+    "layouts": "A hundred threads allocate their first object of each of 200 layouts; an operation is such an object.",
     "replay": "Allocation traces recorded from real programs, played back event by event.",
   ]
 }
