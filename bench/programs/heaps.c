@@ -3,9 +3,8 @@
 //   heaps COUNT OBJECTS
 //
 // All heaps exist at once before the first is destroyed. Each gets OBJECTS objects of 64 bytes, every second of
-// which stays alive in a list. cpu_ns is for everything, an operation is one heap. Memory is what the process grew
-// by while all of them existed. Each reserves 1 GiB of addresses: a thousand of the default would be more than there
-// are.
+// which stays alive in a list. cpu_ns is for all heaps. Memory is what the process grew by while all of them existed.
+// Each reserves 1 GiB of addresses: a thousand of the default would be more than there are.
 #include "measure.h"
 
 #include "resident.h"

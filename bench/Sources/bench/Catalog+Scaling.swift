@@ -22,7 +22,7 @@ extension Catalog {
     [
       Row(
         workload: "heaps", title: heapsTitle, program: "heaps", arguments: ["1000", "1000"],
-        unit: .nsPerOperation, baseline: "tricolor", without: others(than: ["tricolor"])),
+        unit: .milliseconds, baseline: "tricolor", without: others(than: ["tricolor"])),
       Row(
         workload: "layouts", title: layoutsTitle, program: "layouts", arguments: ["200", "100"],
         unit: .nsPerOperation, baseline: "tricolor", without: others(than: ["tricolor"])),

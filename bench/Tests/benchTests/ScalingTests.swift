@@ -67,8 +67,8 @@ import Testing
     ] { #expect(html.contains(text), "\(text)") }
     let table = try #require(html.range(of: "<tbody>"))
     let body = html[table.upperBound...]
-    let small = try #require(body.range(of: "64 MiB"))
-    let large = try #require(body.range(of: "256 MiB"))
+    let small = try #require(body.range(of: "64\u{a0}MiB"))
+    let large = try #require(body.range(of: "256\u{a0}MiB"))
     #expect(small.lowerBound < large.lowerBound)
     #expect(ScalingSection(results: [try fakeResult(runs: ["tricolor": [1]])]).html == nil)
   }

@@ -1,5 +1,6 @@
-// Curves over sizes that double, as SVG: a logarithmic axis from left to right, a linear one from zero upwards. The
-// chart scales as a whole, its text with it, and is drawn at the width of a phone.
+// Curves over sizes that double, as SVG: a logarithmic axis from left to right, and upwards a linear one from zero, or
+// a logarithmic one for what may be a hundred times as much elsewhere. The chart scales as a whole, its text with it,
+// and is drawn at the width of a phone. Which curve is whose, its surroundings say.
 import Foundation
 
 struct LineChart {
@@ -18,6 +19,7 @@ struct LineChart {
   let title: String
   let yLabel: String
   let series: [Series]
+  var isLogarithmic = false
   /// How a place on the axis of sizes is called.
   let xText: (Double) -> String
 
@@ -25,9 +27,9 @@ struct LineChart {
   private static let plot = Box(x: 44, y: 24, width: 276, height: 196)
 
   /// Every size that was measured, once.
-  private var sizes: [Double] { Set(series.flatMap { $0.points.map(\.x) }).sorted() }
-  /// Room above the highest point for its name.
-  private var axis: Axis { Axis(upTo: (series.flatMap { $0.points.map(\.y.max) }.max() ?? 0) * 1.15, steps: 4) }
+  private var sizes: LogAxis { LogAxis(places: Array(Set(series.flatMap { $0.points.map(\.x) }))) }
+  private var linear: Axis { Axis(upTo: (series.flatMap { $0.points.map(\.y.max) }.max() ?? 0) * 1.06, steps: 4) }
+  private var logarithmic: LogAxis { LogAxis(around: series.flatMap { $0.points.flatMap { [$0.y.min, $0.y.max] } }) }
 
   var svg: String {
     let head = Html.text("title", ["id": "\(id)-t"], title) + Html.text("desc", ["id": "\(id)-d"], summary)
@@ -36,7 +38,7 @@ struct LineChart {
       [
         "class": "plot lines", "role": "img", "aria-labelledby": "\(id)-t \(id)-d",
         "viewBox": "0 0 \(LineChart.width.short) \(LineChart.height.short)",
-      ], head + grid + series.map(curve).joined() + names)
+      ], head + grid + series.map(curve).joined())
   }
 
   /// The numbers of the chart in words.
@@ -48,11 +50,14 @@ struct LineChart {
 
   private var grid: String {
     let plot = LineChart.plot
-    let vertical = sizes.map { size in
+    let vertical = sizes.ticks.map { size in
       line("grid", x(size), plot.y, x(size), plot.bottom) + text(xText(size), x(size), plot.bottom + 15, "dim middle")
     }
-    let horizontal = axis.ticks.map { tick in
-      line("grid", plot.x, y(tick), plot.right, y(tick)) + text(axis.label(tick), plot.x - 5, y(tick) + 4, "dim end")
+    let ticks =
+      isLogarithmic
+      ? logarithmic.ticks.map { ($0, LogAxis.label($0)) } : linear.ticks.map { ($0, linear.label($0)) }
+    let horizontal = ticks.map { tick, label in
+      line("grid", plot.x, y(tick), plot.right, y(tick)) + text(label, plot.x - 5, y(tick) + 4, "dim end")
     }
     return (vertical + horizontal).joined() + text(yLabel, 2, 12, "dim")
   }
@@ -71,30 +76,12 @@ struct LineChart {
     return Html.empty("polyline", ["class": "curve \(one.emphasis.rawValue)", "points": places]) + marks.joined()
   }
 
-  /// Each curve is named at its last point, if there is more than one.
-  private var names: String {
-    let named = series.filter { !$0.points.isEmpty }
-    if named.count < 2 { return "" }
-    let ends = named.map { (x: x($0.points.last!.x), y: y($0.points.last!.y.median)) }
-    let boxes = LabelPlacement.boxes(for: named.map(\.name), at: ends, within: LineChart.plot)
-    return named.indices.map { index in
-      // A name left of its point ends there, however wide the reader's letters are.
-      let isLeft = boxes[index].right < ends[index].x
-      return text(
-        named[index].name, isLeft ? boxes[index].right : boxes[index].x, boxes[index].bottom - 3,
-        "name \(isLeft ? "end " : "")\(named[index].emphasis.rawValue)")
-    }.joined()
-  }
-
-  /// A single size stands in the middle.
   private func x(_ size: Double) -> Double {
-    let plot = LineChart.plot
-    guard let low = sizes.first, let high = sizes.last, low > 0, high > low else { return plot.x + plot.width / 2 }
-    return plot.x + 16 + (plot.width - 32) * log(size / low) / log(high / low)
+    LineChart.plot.x + 16 + (LineChart.plot.width - 32) * sizes.share(size)
   }
 
   private func y(_ value: Double) -> Double {
-    LineChart.plot.bottom - LineChart.plot.height * axis.share(value)
+    LineChart.plot.bottom - LineChart.plot.height * (isLogarithmic ? logarithmic.share(value) : linear.share(value))
   }
 
   private func line(_ name: String, _ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double) -> String {

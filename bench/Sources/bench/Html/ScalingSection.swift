@@ -15,12 +15,36 @@ struct ScalingSection {
 
   private static let ours = "tricolor"
 
-  /// What is drawn for us alone: a chart, or two curves in one.
-  private static let costs: [(title: String, unit: String, curves: [(name: String, column: Column)])] = [
-    ("Marking", "CPU ns per live object", [("mark", Column.mark)]),
-    ("Sweeping", "CPU µs per MiB swept", [("sweep", Column.sweep)]),
-    ("Stops of a cycle", "µs", [("longest", Column.stopLongest), ("median", Column.stopMedian)]),
-    ("Own tables", "KiB per live MiB", [("metadata", Column.metadata)]),
+  /// What is drawn for us alone: a chart with a curve or two.
+  private struct Cost {
+    let title, unit: String
+    let curves: [Curve]
+    var isLogarithmic = false
+  }
+
+  private struct Curve {
+    let name: String
+    /// Over the numbers; the caption of the table says the units.
+    let header: String
+    let column: Column
+  }
+
+  private static let costs = [
+    Cost(
+      title: "Marking", unit: "CPU ns per live object",
+      curves: [Curve(name: "mark", header: "mark ns", column: Column.mark)]),
+    Cost(
+      title: "Sweeping", unit: "CPU µs per MiB swept",
+      curves: [Curve(name: "sweep", header: "sweep µs", column: Column.sweep)]),
+    Cost(
+      title: "Stops of a cycle", unit: "µs, logarithmic",
+      curves: [
+        Curve(name: "longest", header: "longest stop µs", column: Column.stopLongest),
+        Curve(name: "median", header: "median stop µs", column: Column.stopMedian),
+      ], isLogarithmic: true),
+    Cost(
+      title: "Own tables", unit: "KiB per live MiB",
+      curves: [Curve(name: "metadata", header: "tables KiB", column: Column.metadata)]),
   ]
 
   /// nil: no size was measured.
@@ -33,7 +57,7 @@ struct ScalingSection {
       + Html.element("div", ["class": "card"], table.html)
   }
 
-  private typealias Chart = (title: String, unit: String, series: [LineChart.Series])
+  private typealias Chart = (title: String, unit: String, series: [LineChart.Series], isLogarithmic: Bool)
 
   /// Of everybody who took part.
   private var allocation: Chart {
@@ -42,14 +66,14 @@ struct ScalingSection {
     let series = names.map { name in
       self.series(name, Emphasis(name)) { $0.cpu(name) }
     }
-    return ("Replacing an object", "CPU ns, collection included", series)
+    return ("Replacing an object", "CPU ns, collection included", series, false)
   }
 
-  private func chart(_ cost: (title: String, unit: String, curves: [(name: String, column: Column)])) -> Chart {
+  private func chart(_ cost: Cost) -> Chart {
     let series = cost.curves.enumerated().map { index, curve in
       self.series(curve.name, index == 0 ? .ours : .oursFreed) { curve.column.summary($0.runs(ScalingSection.ours)) }
     }
-    return (cost.title, cost.unit, series)
+    return (cost.title, cost.unit, series, cost.isLogarithmic)
   }
 
   private func series(_ name: String, _ emphasis: Emphasis, _ value: (RowResult) -> Summary?) -> LineChart.Series {
@@ -63,19 +87,35 @@ struct ScalingSection {
     if series.isEmpty { return nil }
     let drawn = LineChart(
       id: "curve-\(index)", title: "\(chart.title) by live heap, \(chart.unit)", yLabel: chart.unit, series: series,
-      xText: { ByteSize.text(mebibytes: Int($0)) })
-    return Html.element("figure", ["class": "card"], Html.text("h3", [:], chart.title) + drawn.svg)
+      isLogarithmic: chart.isLogarithmic, xText: { ByteSize.text(mebibytes: Int($0)) })
+    return Html.element(
+      "figure", ["class": "card"], Html.text("h3", [:], chart.title) + ScalingSection.legend(series) + drawn.svg)
+  }
+
+  /// Which curve is whose; nothing where there is one.
+  private static func legend(_ series: [LineChart.Series]) -> String {
+    if series.count < 2 { return "" }
+    let items = series.map { one in
+      Html.element(
+        "li", [:], Html.element("span", ["class": "swatch \(one.emphasis.rawValue)"], "") + Html.escape(one.name))
+    }
+    return Html.element("ul", ["class": "legend"], items.joined())
   }
 
   private var table: HtmlTable {
-    let columns = ScalingSection.costs.flatMap { $0.curves.map(\.column) }
+    let curves = ScalingSection.costs.flatMap(\.curves)
     var table = HtmlTable(
-      caption: "tricolor, collected, by what is alive; medians of the runs",
-      header: ["Live", "replace ns"] + columns.map { Html.escape($0.header) })
+      caption:
+        "tricolor, collected, by what is alive: per object replaced, per object marked, per MiB swept, the longest "
+        + "and the median stop in µs, per live MiB. Medians of the runs.",
+      header: ["Live", "replace ns"] + curves.map { Html.escape($0.header) })
     table.rows = rows.map { row in
       let runs = row.result.runs(ScalingSection.ours)
-      return [ByteSize.text(mebibytes: row.mib), row.result.cpu(ScalingSection.ours)?.median.short ?? "–"]
-        + columns.map { $0.summary(runs).map { $0.median.short } ?? "–" }
+      return [
+        ByteSize.text(mebibytes: row.mib).replacing(" ", with: "\u{a0}"),
+        row.result.cpu(ScalingSection.ours)?.median.short ?? "–",
+      ]
+        + curves.map { $0.column.summary(runs)?.median.short ?? "–" }
     }
     return table
   }

@@ -21,7 +21,7 @@ enum WorkloadText {
     "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
       + "Stops are the longest of each cycle that ran meanwhile.",
     "heaps": "A thousand heaps at once, each made, attached to, given a thousand objects of 64 bytes, collected and "
-      + "destroyed; an operation is one heap.",
+      + "destroyed; the time is for all of them.",
     "layouts": "A hundred threads allocate their first object of each of 200 layouts; an operation is such an object.",
     "replay": "Allocation traces recorded from real programs, played back event by event.",
   ]
