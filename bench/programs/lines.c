@@ -1,10 +1,11 @@
 // What does this machine allow a marker: how long do random reads of cache lines take, independent and
-// dependent ones, over as much memory as the mark workload fills?
+// dependent ones, over as much memory as the mark workload fills? And reads of one line after the other?
 //
 //   lines LINES READS
 //
 // cpu_ns is for READS independent reads (prefetched 32 ahead); dependent_ns is one dependent load, each
-// address coming from the load before. Ordinary pages, like the mark rows.
+// address coming from the load before; sequential_ps is one line of a walk through all of them. Ordinary pages,
+// like the mark rows.
 #include "measure.h"
 
 enum { AHEAD = 32 };
@@ -46,6 +47,12 @@ static uint64_t read_dependent(const struct line *lines, uint64_t reads) {
   return at;
 }
 
+static uint64_t read_sequential(const struct line *lines, uint32_t count) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < count; i++) sum += lines[i].value;
+  return sum;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) mem_fail("usage: lines LINES READS");
   uint32_t count = (uint32_t)strtoul(argv[1], NULL, 10);
@@ -60,8 +67,13 @@ int main(int argc, char **argv) {
   check += read_independent(lines, count, reads);
   measure_end(&m);
 
+  struct measure sequential = measure_begin();
+  check += read_sequential(lines, count);
+  measure_end(&sequential);
+
   report_open("mark", "lines");
   report_u64("dependent_ns", dependent.cpu_ns / dependent_reads);
+  report_u64("sequential_ps", sequential.cpu_ns * 1000 / count);
   report_close(&m, reads, check);
   free(lines);
   return 0;

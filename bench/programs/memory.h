@@ -17,6 +17,10 @@
 //   mem_thread_start()      at the start and end of every further thread that touches the heap
 //   mem_thread_finish()
 //
+//   mem_blocking_begin()    between them this thread does not touch the heap, and a collection need not wait for it
+//   mem_blocking_end()
+//   mem_safepoint()         lets a collection in, in loops that do not allocate
+//
 //   mem_leaf(n)             n bytes, undefined contents, no references
 //   mem_leaf_zeroed(n)      n bytes, zero, no references (malloc: calloc)
 //   mem_mixed(n)            n bytes, zero, only the first word is a reference (malloc: calloc); n >= 8

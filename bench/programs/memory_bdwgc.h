@@ -29,14 +29,20 @@ static inline void mem_start_marking(unsigned markers) {
   mem_start_exact();
 }
 static inline void mem_finish(void) {}
+/// Threads made by pthread_create() in a file that includes this are registered already, and leave by themselves.
+static __thread bool mem_thread_registered;
 static inline void mem_thread_start(void) {
   struct GC_stack_base base;
   if (GC_get_stack_base(&base) != GC_SUCCESS) mem_fail("bdwgc cannot find the stack of a thread");
-  GC_register_my_thread(&base);
+  mem_thread_registered = GC_register_my_thread(&base) == GC_SUCCESS;
 }
 static inline void mem_thread_finish(void) {
-  GC_unregister_my_thread();
+  if (mem_thread_registered) GC_unregister_my_thread();
 }
+/// It stops threads by signals, wherever they are.
+static inline void mem_blocking_begin(void) {}
+static inline void mem_blocking_end(void) {}
+static inline void mem_safepoint(void) {}
 
 static inline void *mem_leaf(size_t n) {
   return GC_malloc_atomic(n);

@@ -21,6 +21,9 @@ static inline void mem_start_marking(unsigned markers) {
 static inline void mem_finish(void) {}
 static inline void mem_thread_start(void) {}
 static inline void mem_thread_finish(void) {}
+static inline void mem_blocking_begin(void) {}
+static inline void mem_blocking_end(void) {}
+static inline void mem_safepoint(void) {}
 
 static inline void *mem_leaf(size_t n) {
   return malloc(n);

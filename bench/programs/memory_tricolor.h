@@ -36,6 +36,16 @@ static inline void mem_thread_finish(void) {
   mem_check(tri_detach(mem_mutator));
 }
 
+static inline void mem_blocking_begin(void) {
+  tri_blocking_begin(mem_mutator);
+}
+static inline void mem_blocking_end(void) {
+  tri_blocking_end(mem_mutator);
+}
+static inline void mem_safepoint(void) {
+  tri_safepoint(mem_mutator);
+}
+
 static inline tri_layout *mem_layout_with_mask(uint32_t words, uint64_t mask) {
   tri_layout_description description = {.form = TRI_LAYOUT_MASK, .prefix_words = words, .prefix_mask = mask};
   tri_layout *layout = NULL;

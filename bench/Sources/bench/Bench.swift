@@ -99,6 +99,7 @@ struct Run: ParsableCommand {
     let results = runner.run(rows, contenders: selected, &problems)
 
     for result in results where !result.samples.isEmpty { print(Table(result).text) }
+    if let limits = Limits(results: Results(results)).text { print(limits) }
     let verdicts = Target.all.compactMap { $0.verdict(Results(results), namingUnmeasured: workloads.isEmpty) }
     print(Verdict.text(verdicts))
 

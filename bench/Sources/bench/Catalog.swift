@@ -33,7 +33,8 @@ struct Catalog {
   }
 
   static let workloads = [
-    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "replay", "scaling", "heaps", "layouts",
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "scaling",
+    "heaps", "layouts", "limits", "replay",
   ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
@@ -42,8 +43,9 @@ struct Catalog {
   init(mode: Mode, traces: [Trace]) {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
-      + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.replay(mode, traces)
-      + Catalog.scaling(mode) + Catalog.many(mode)
+      + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
+      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.many(mode)
+      + Catalog.limits(mode) + Catalog.replay(mode, traces)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {

@@ -1,8 +1,8 @@
 // What the rows of Catalog+Scaling.swift print beyond time.
 
 extension Column {
-  static let sweep = Column("sweep µs/MiB") { run in
-    quotient(run["sweep_cpu_ns"], run["swept_bytes"]).map { $0 * 1_048_576 / 1e3 }
+  static let sweepPerGiB = Column("sweep ms/GiB") { run in
+    quotient(run["sweep_cpu_ns"], run["swept_bytes"]).map { $0 * 1_073_741_824 / 1e6 }
   }
   static let stopMedian = Column("stop µs, median", digits: 0) { $0["stop_ns_median"].map { $0 / 1e3 } }
   static let stopLongest = Column("stop µs, longest", digits: 0) { $0["stop_ns_longest"].map { $0 / 1e3 } }
@@ -12,7 +12,7 @@ extension Column {
   }
 
   static let scaling = [
-    sweep, stopMedian, stopLongest, Column("stops", digits: 0) { $0["stops"] }, metadata,
+    sweepPerGiB, stopMedian, stopLongest, Column("stops", digits: 0) { $0["stops"] }, metadata,
     kibibytes("KiB/heap", "heap_resident_bytes"), kibibytes("metadata KiB/heap", "heap_metadata_bytes"),
     kibibytes("KiB/thread", "thread_resident_bytes"), kibibytes("metadata KiB/thread", "thread_metadata_bytes"),
   ]

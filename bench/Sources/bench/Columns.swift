@@ -18,7 +18,7 @@ struct Column: Sendable {
     self.init(header, digits: digits) { Column.quotient($0[field], $0[other]) }
   }
 
-  static let all: [Column] = shapes + scaling
+  static let all: [Column] = shapes + barriers + sweep + threads + scaling
 
   static func present(in result: RowResult) -> [Column] {
     all.filter { column in result.samples.contains { column.summary($0.runs) != nil } }
@@ -32,6 +32,11 @@ struct Column: Sendable {
     return a / b
   }
 
+  static func product(_ a: Double?, _ b: Double?) -> Double? {
+    guard let a, let b else { return nil }
+    return a * b
+  }
+
   static let mark = Column("mark ns/object", "mark_cpu_ns", per: "marked")
 
   /// CPU time of marking alone, of all markers, beside the loop of programs/plain_marker.h on the same graph.
@@ -40,4 +45,33 @@ struct Column: Sendable {
     Column("plain loop ns/object", "plain_ns", per: "reachable"),
     Column("mark / plain", "mark_cpu_ns", per: "plain_ns"),
   ]
+
+  /// Per store; `raw` is plain stores into memory of no heap.
+  private static let barriers = [
+    Column("raw ns/store", "raw_store_ns", per: "raw_stores"),
+    Column("barrier off", "off_store_ns", per: "off_stores"),
+    Column("on", "on_store_ns", per: "on_stores"),
+    Column("off / raw") { storeRatio($0, "off") },
+    Column("on / raw") { storeRatio($0, "on") },
+    Column("marking %", digits: 0) { $0["marking_share_permille"].map { $0 / 10 } },
+  ]
+
+  private static let sweep = [
+    Column("ms/GiB") { quotient($0["sweep_ns"], $0["heap_bytes"]).map { $0 * 1_073_741_824 / 1e6 } }
+  ]
+
+  /// Per operation; what the threads take together, as a multiple of what one alone did. Of wall time half is ideal.
+  private static let threads = [
+    Column("1 thread", "one_cpu_ns", per: "one_operations"),
+    Column("CPU x 1 thread") { threadRatio($0, "cpu_ns") },
+    Column("wall x 1 thread") { threadRatio($0, "wall_ns") },
+  ]
+
+  private static func threadRatio(_ run: Sample, _ field: String) -> Double? {
+    quotient(quotient(run[field], run.operations), quotient(run["one_\(field)"], run["one_operations"]))
+  }
+
+  private static func storeRatio(_ run: Sample, _ way: String) -> Double? {
+    quotient(quotient(run["\(way)_store_ns"], run["\(way)_stores"]), quotient(run["raw_store_ns"], run["raw_stores"]))
+  }
 }

@@ -25,7 +25,7 @@ import Testing
   @Test func `columns are made of fields, and absent where a field is`() throws {
     let run = try #require(Sample(output: ScalingTests.sizeLine(markNs: 4000)))
     #expect(Column.mark.text([run]) == "40.00")
-    #expect(Column.sweep.text([run]) == "3.00")
+    #expect(Column.sweepPerGiB.text([run]) == "3.07")
     #expect(Column.stopMedian.text([run]) == "70")
     #expect(Column.metadata.text([run]) == "64.0")
     let other = try #require(Sample(output: line(cpuNs: 1, extra: ",\"live_bytes\":64,\"metadata_bytes\":64")))

@@ -1,21 +1,75 @@
-// What the machine allows, from the `lines` row, and our figures in that unit: how many reads of a cache line an
-// operation takes as long as. A marker cannot do with less than one read per object and one per reference.
+// What the machine allows, from the rows `lines`, `zeroing` and `pages`, and our figures beside it: as multiples of the least
+// that the same work could take (Limits.swift), and in reads of a cache line. A marker cannot do with less than one
+// read per object and one per reference.
 
 struct LimitsSection {
   let results: [RowResult]
 
-  private struct Limits {
+  private struct Reads {
     let independent: Summary
     let dependent: Summary?
   }
 
-  /// nil: the row was not measured.
+  /// nil: no row of a limit was measured.
   var html: String? {
+    let limits = Limits(results: Results(results))
+    let parts = [reads] + [zeroing(limits), pages(limits), beside(limits)].map { $0.map { card($0.html) } }
+    let found = parts.compactMap { $0 }
+    return found.isEmpty ? nil : found.joined()
+  }
+
+  // MARK: Figures beside their limits
+
+  private func beside(_ limits: Limits) -> HtmlTable? {
+    var table = HtmlTable(
+      caption: "tricolor, collected, beside the least that the machine allows: median CPU time",
+      header: ["Row", "ns", "Per", "× limit", "Limit, ns", "Limit"])
+    table.textColumns = [2, 5]
+    table.rows = limits.figures.map { figure in
+      [
+        Html.escape(figure.name), figure.ns.short, Html.escape(figure.unit), figure.multiple.formatted(digits: 2),
+        figure.limitNs.short, Html.escape(figure.limitName),
+      ]
+    }
+    return table.rows.isEmpty ? nil : table
+  }
+
+  private func zeroing(_ limits: Limits) -> HtmlTable? {
+    var table = HtmlTable(caption: "Clearing memory", header: ["What", "ns", "Bytes", "GB/s"])
+    let rows: [(String, String, Double)] =
+      [("4 KiB", "4k"), ("32 KiB", "32k"), ("256 KiB", "256k"), ("2 MiB", "2m"), ("cold memory", "cold")]
+      .map { ("memset of \($0), per line", "memset_\($1)_ps", 64) }
+      + [16, 32, 64, 128].map { ("a slot of a hot 32 KiB, size known to the compiler", "object_\($0)_ps", Double($0)) }
+    table.rows = rows.compactMap { name, field, bytes in
+      limits.zeroing(field).map { ns in
+        [name, ns.formatted(digits: 2), bytes.formatted(digits: 0), (bytes / ns).formatted(digits: 1)]
+      }
+    }
+    return table.rows.isEmpty ? nil : table
+  }
+
+  private func pages(_ limits: Limits) -> HtmlTable? {
+    var table = HtmlTable(caption: "Pages from the system, per 4 KiB", header: ["What", "ns", "GB/s"])
+    let rows: [(String, Double?)] = [
+      ("first touch", limits.firstTouch), ("touch after MADV_DONTNEED", limits.pages("again_ps")),
+      ("MADV_DONTNEED", limits.pages("discard_ps")), ("first touch, huge pages", limits.pages("huge_first_ps")),
+      ("touch after MADV_DONTNEED, huge pages", limits.pages("huge_again_ps")),
+      ("MADV_DONTNEED, huge pages", limits.pages("huge_discard_ps")),
+    ]
+    table.rows = rows.compactMap { name, ns in
+      ns.map { [name, $0.short, (4096 / $0).formatted(digits: 1)] }
+    }
+    return table.rows.isEmpty ? nil : table
+  }
+
+  // MARK: Reads
+
+  private var reads: String? {
     guard let row = results.first(where: { $0.row.title == Catalog.linesTitle }),
       let contender = row.samples.first, let independent = row.cpu(contender.contender), independent.median > 0
     else { return nil }
     let dependent = Summary(contender.runs.compactMap { $0["dependent_ns"] })
-    let limits = Limits(independent: independent, dependent: dependent)
+    let limits = Reads(independent: independent, dependent: dependent)
     return about + card(measured(limits)) + marking(limits) + (own(limits).map { card($0.html) } ?? "")
   }
 
@@ -29,7 +83,7 @@ struct LimitsSection {
         + "list forces on everybody.")
   }
 
-  private func measured(_ limits: Limits) -> String {
+  private func measured(_ limits: Reads) -> String {
     var table = HtmlTable(
       caption: "What the machine does", header: ["Read of one line", "ns", "Range", "GB/s"])
     let all: [(String, Summary?)] = [("independent", limits.independent), ("dependent", limits.dependent)]
@@ -45,8 +99,8 @@ struct LimitsSection {
 
   // MARK: Markers beside it
 
-  private func marking(_ limits: Limits) -> String {
-    let rows = results.filter { $0.row.workload == "mark" && $0.row.title != Catalog.linesTitle }
+  private func marking(_ limits: Reads) -> String {
+    let rows = results.filter { $0.row.workload == "mark" && !Catalog.limitTitles.contains($0.row.title) }
     return rows.enumerated().map { index, result in
       let bars = [limitBar(result, limits)].compactMap { $0 } + result.samples.compactMap { bar(result, $0, limits) }
       let chart = BarChart(
@@ -60,7 +114,7 @@ struct LimitsSection {
   }
 
   private func bar(
-    _ result: RowResult, _ sample: (contender: String, runs: [Sample]), _ limits: Limits
+    _ result: RowResult, _ sample: (contender: String, runs: [Sample]), _ limits: Reads
   ) -> BarChart.Bar? {
     guard let ns = LimitsSection.nsPerUnit(result, sample.contender) else { return nil }
     return BarChart.Bar(
@@ -70,7 +124,7 @@ struct LimitsSection {
 
   /// A random graph needs a line for the object and one for what each of its three references shows; of a shuffled
   /// list every object waits for the one before. A tree in allocation order is no random reading: it has none.
-  private func limitBar(_ result: RowResult, _ limits: Limits) -> BarChart.Bar? {
+  private func limitBar(_ result: RowResult, _ limits: Reads) -> BarChart.Bar? {
     let shape = result.row.arguments.first
     let limit: (name: String, ns: Summary)? =
       switch shape {
@@ -87,12 +141,12 @@ struct LimitsSection {
 
   // MARK: Ours in that unit
 
-  private func own(_ limits: Limits) -> HtmlTable? {
+  private func own(_ limits: Reads) -> HtmlTable? {
     var table = HtmlTable(
       caption: "tricolor, collected: an operation (a node, a marked object) in reads of a line",
       header: ["Row", "ns", "Independent reads", "Dependent reads"])
     table.rows = results.compactMap { result in
-      guard result.row.title != Catalog.linesTitle, let ns = LimitsSection.nsPerUnit(result, "tricolor")
+      guard !Catalog.limitTitles.contains(result.row.title), let ns = LimitsSection.nsPerUnit(result, "tricolor")
       else { return nil }
       let dependent = limits.dependent.map { (ns.median / $0.median).formatted(digits: 3) } ?? "–"
       return [

@@ -61,8 +61,8 @@ struct Page {
     return sections
   }
 
-  /// The row that no heap takes part in has its own section.
-  private var charted: [RowResult] { results.filter { $0.row.title != Catalog.linesTitle } }
+  /// The rows that no heap takes part in have their own section.
+  private var charted: [RowResult] { results.filter { !Catalog.limitTitles.contains($0.row.title) } }
 
   private var workloads: [String] {
     charted.map(\.row.workload).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }

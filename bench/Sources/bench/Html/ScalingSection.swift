@@ -34,8 +34,8 @@ struct ScalingSection {
       title: "Marking", unit: "CPU ns per live object",
       curves: [Curve(name: "mark", header: "mark ns", column: Column.mark)]),
     Cost(
-      title: "Sweeping", unit: "CPU µs per MiB swept",
-      curves: [Curve(name: "sweep", header: "sweep µs", column: Column.sweep)]),
+      title: "Sweeping", unit: "CPU ms per GiB swept",
+      curves: [Curve(name: "sweep", header: "sweep ms", column: Column.sweepPerGiB)]),
     Cost(
       title: "Stops of a cycle", unit: "µs, logarithmic",
       curves: [
@@ -106,7 +106,7 @@ struct ScalingSection {
     let curves = ScalingSection.costs.flatMap(\.curves)
     var table = HtmlTable(
       caption:
-        "tricolor, collected, by what is alive: per object replaced, per object marked, per MiB swept, the longest "
+        "tricolor, collected, by what is alive: per object replaced, per object marked, per GiB swept, the longest "
         + "and the median stop in µs, per live MiB. Medians of the runs.",
       header: ["Live", "replace ns"] + curves.map { Html.escape($0.header) })
     table.rows = rows.map { row in

@@ -18,6 +18,11 @@ enum WorkloadText {
       + "process counts.",
     "shapes": "Full collections of graphs of many shapes, with one marker or two; the marking alone is compared with a "
       + "plain stack loop over the same graph in the same process.",
+    "barriers": "Stores of references in real loops, per store: plain ones into memory of no heap (raw), ours while no "
+      + "cycle runs (barrier off, which is the CPU time shown), and ours while one marks (on).",
+    "sweep": "The sweep of a heap full of small objects of which a random half is dead, all of it in one go.",
+    "threads": "Two threads at once. churn: each replaces entries of a table of its own, beside one thread alone. "
+      + "hand-over: one allocates, the other drops (malloc: frees) what comes through a ring.",
     "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
       + "Stops are the longest of each cycle that ran meanwhile.",
     "heaps": "A thousand heaps at once, each made, attached to, given a thousand objects of 64 bytes, collected and "

@@ -1,0 +1,81 @@
+// SharingTests: what different threads write lies in different cache lines.
+
+import CTricolor
+import CTricolor.Testing
+import Testing
+
+@Suite struct SharingTests {
+  private static let lineBytes: UInt = 64
+  private static let pageBytes = 4096
+  private static let sizeClasses = Array(0..<UInt32(TRI_SIZE_CLASS_COUNT))
+
+  private func lines(_ object: Object, _ bytes: Int) -> ClosedRange<UInt> {
+    address(object) / SharingTests.lineBytes...(address(object) + UInt(bytes) - 1) / SharingTests.lineBytes
+  }
+
+  /// Runs the body while another thread is attached, and has run its own part.
+  private func besideAnother(
+    _ heap: TestHeap, _ other: @escaping @Sendable (TestMutator) -> Void, _ body: () throws -> Void
+  ) throws {
+    let ready = Flag()
+    let done = Flag()
+    let thread = TestThread {
+      try! heap.attached { mutator in
+        other(mutator)
+        ready.set()
+        if !done.wait() { Issue.record("the other thread was left alone") }
+      }
+    }
+    defer {
+      done.set()
+      thread.join()
+    }
+    #expect(ready.wait())
+    try body()
+  }
+
+  @Test("a mutator is pages of its own: its barrier state, its buffers and its windows share no line with another's")
+  func mutators() throws {
+    let heap = try TestHeap()
+    // The windows of every size of plain leaves come first; more follow.
+    let leafWindows = 2 * (1 + Int(TRI_SIZE_CLASS_COUNT)) * MemoryLayout<tri_window>.stride
+    let bytes = UInt(Int(TRI_MUTATOR_WINDOWS_OFFSET) + leafWindows)
+    #expect(Int(TRI_MUTATOR_WINDOWS_OFFSET) % SharingTests.pageBytes == 0)
+    #expect(MemoryLayout<tri_mutator>.size <= Int(SharingTests.lineBytes))
+    // A pair of windows, both of one mutator, is one line: never one and a half.
+    #expect(2 * MemoryLayout<tri_window>.stride == Int(SharingTests.lineBytes))
+    let other = Counter()
+    try heap.attached { mutator in
+      try besideAnother(heap, { other.add(Int(address(Object($0.pointer)))) }) {
+        let own = address(Object(mutator.pointer))
+        let its = UInt(other.count)
+        #expect(own % UInt(SharingTests.pageBytes) == 0)
+        #expect(its % UInt(SharingTests.pageBytes) == 0)
+        #expect(own < its ? its - own >= bytes : own - its >= bytes)
+      }
+    }
+  }
+
+  @Test("new objects of two threads share no line while the heap grows", arguments: sizeClasses)
+  func freshObjects(_ sizeClass: UInt32) throws {
+    let heap = try TestHeap()
+    let bytes = Int(tri_size_class_bytes(sizeClass))
+    let count = bytes <= 1024 ? 300 : 80
+    let others = LineSet()
+    try heap.attached { mutator in
+      var own = Set<UInt>()
+      // Before the other takes its first window, and after.
+      own.formUnion(lines(mutator.leaf(bytes), bytes))
+      try besideAnother(heap, { other in for _ in 0..<count { others.add(lines(other.leaf(bytes), bytes)) } }) {
+        for _ in 0..<count { own.formUnion(lines(mutator.leaf(bytes), bytes)) }
+        #expect(own.isDisjoint(with: others.lines))
+      }
+    }
+  }
+}
+
+/// Filled by one thread, then read by another that waited for it.
+private final class LineSet: @unchecked Sendable {
+  private(set) var lines = Set<UInt>()
+  func add(_ range: ClosedRange<UInt>) { lines.formUnion(range) }
+}
