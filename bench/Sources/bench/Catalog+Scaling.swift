@@ -18,6 +18,19 @@ extension Catalog {
     }
   }
 
+  /// Beside each size, what reading its cache lines at random takes: caches and address translation cover less of it.
+  static func scalingLines(_ mode: Mode) -> [Row] {
+    scaling(mode).map { row in
+      let mib = Int(row.arguments[0])!
+      return Row(
+        workload: "scaling", title: "lines, \(ByteSize.text(mebibytes: mib))", program: "lines",
+        arguments: ["\(mib << 20 / lineBytes)", "20000000"], unit: .nsPerOperation, baseline: "glibc",
+        without: others(than: ["glibc"]), needsBytes: UInt64(mib) << 20, runsAtMost: row.runsAtMost)
+    }
+  }
+
+  static let lineBytes = 64
+
   static func many(_ mode: Mode) -> [Row] {
     [
       Row(

@@ -44,7 +44,8 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
-      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.many(mode)
+      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.scalingLines(mode)
+      + Catalog.many(mode)
       + Catalog.limits(mode) + Catalog.replay(mode, traces)
   }
 

@@ -60,16 +60,20 @@ import Testing
           ("tricolor", [try #require(Sample(output: ScalingTests.sizeLine(markNs: mib * 100)))]),
         ])
     }
-    let html = try #require(ScalingSection(results: rows).html)
+    let lines = RowResult(
+      row: try #require(Catalog.scalingLines(.quick).first),
+      samples: [("glibc", [try #require(Sample(output: line(cpuNs: 50)))])])
+    let html = try #require(ScalingSection(results: rows + [lines]).html)
     for text in [
       "Replacing an object", "Marking", "Sweeping", "Stops of a cycle", "Own tables",
-      "mark: 64.0 at 64 MiB, 256 at 256 MiB", "longest: 90.0 at 64 MiB", ">jemalloc<",
+      "tricolor: 64.0 at 64 MiB, 256 at 256 MiB; 4 random line reads: 20.0 at 64 MiB<", "longest: 90.0 at 64 MiB", ">jemalloc<",
     ] { #expect(html.contains(text), "\(text)") }
     let table = try #require(html.range(of: "<tbody>"))
     let body = html[table.upperBound...]
     let small = try #require(body.range(of: "64\u{a0}MiB"))
     let large = try #require(body.range(of: "256\u{a0}MiB"))
     #expect(small.lowerBound < large.lowerBound)
+    #expect(ScalingSection(results: [lines]).html == nil)
     #expect(ScalingSection(results: [try fakeResult(runs: ["tricolor": [1]])]).html == nil)
   }
 

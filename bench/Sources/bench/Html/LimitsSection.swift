@@ -167,9 +167,3 @@ struct LimitsSection {
       })
   }
 }
-
-extension Summary {
-  fileprivate func times(_ factor: Double) -> Summary {
-    Summary(median: median * factor, min: min * factor, max: max * factor)
-  }
-}

@@ -37,6 +37,7 @@ enum PageStyle {
     .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .4rem;
       background: var(--other); }
     .swatch.ours { background: var(--ours); } .swatch.ours-freed { background: var(--ours-freed); }
+    .swatch.limit { background: var(--limit); }
     svg { display: block; max-width: 100%; overflow: visible; }
     svg.plot { width: 100%; max-width: 28rem; height: auto; margin: 0 auto; }
     svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
@@ -50,6 +51,7 @@ enum PageStyle {
     svg .ours text, svg text.ours { font-weight: 700; }
     svg .dot { fill: var(--other); stroke: var(--card); }
     svg .dot.ours { fill: var(--ours); } svg .dot.ours-freed { fill: var(--ours-freed); }
+    svg .dot.limit { fill: var(--limit); } svg .curve.limit { stroke: var(--limit); }
     svg .grid { stroke: var(--grid); } svg .range { stroke: var(--range); opacity: .75; }
     svg.plot .range { stroke: var(--dim); opacity: .5; } svg .leader { stroke: var(--dim); opacity: .6; }
     svg .reference { stroke: var(--dim); stroke-dasharray: 2 3; }

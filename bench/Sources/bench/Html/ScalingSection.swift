@@ -1,15 +1,25 @@
 // How our costs grow with what is alive: one chart per cost, and all their numbers in one table.
 
 struct ScalingSection {
-  /// By size, smallest first.
-  private let rows: [(mib: Int, result: RowResult)]
+  private struct Size {
+    let mib: Int
+    let result: RowResult
+    /// Random reads of as many cache lines, if they were measured.
+    let lines: RowResult?
+  }
+
+  /// Smallest first.
+  private let rows: [Size]
 
   /// Any rows; those of another workload are left out.
   init(results: [RowResult]) {
-    rows = results.compactMap { result in
-      guard result.row.workload == "scaling", let mib = result.row.arguments.first.flatMap(Int.init), mib > 0
+    let own = results.filter { $0.row.workload == "scaling" }
+    rows = own.compactMap { result in
+      guard result.row.program == "scaling", let mib = result.row.arguments.first.flatMap(Int.init), mib > 0
       else { return nil }
-      return (mib, result)
+      let count = "\(mib << 20 / Catalog.lineBytes)"
+      let lines = own.first { $0.row.program == "lines" && $0.row.arguments.first == count }
+      return Size(mib: mib, result: result, lines: lines)
     }.sorted { $0.mib < $1.mib }
   }
 
@@ -31,9 +41,6 @@ struct ScalingSection {
 
   private static let costs = [
     Cost(
-      title: "Marking", unit: "CPU ns per live object",
-      curves: [Curve(name: "mark", header: "mark ns", column: Column.mark)]),
-    Cost(
       title: "Sweeping", unit: "CPU ms per GiB swept",
       curves: [Curve(name: "sweep", header: "sweep ms", column: Column.sweepPerGiB)]),
     Cost(
@@ -50,7 +57,7 @@ struct ScalingSection {
   /// nil: no size was measured.
   var html: String? {
     if rows.isEmpty { return nil }
-    let charts = ([allocation] + ScalingSection.costs.map(chart)).enumerated().compactMap {
+    let charts = ([allocation, marking] + ScalingSection.costs.map(chart)).enumerated().compactMap {
       figure($0.offset, $0.element)
     }
     return Html.element("div", ["class": "grid curves"], charts.joined(separator: "\n"))
@@ -64,20 +71,33 @@ struct ScalingSection {
     let names = rows.flatMap { $0.result.samples.map(\.contender) }
       .reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
     let series = names.map { name in
-      self.series(name, Emphasis(name)) { $0.cpu(name) }
+      self.series(name, Emphasis(name)) { $0.result.cpu(name) }
     }
     return ("Replacing an object", "CPU ns, collection included", series, false)
   }
 
+  /// Beside reading a line for each object and one for what each of its three references shows.
+  private var marking: Chart {
+    let mark = series("tricolor", .ours) { Column.mark.summary($0.result.runs(ScalingSection.ours)) }
+    let reads = series("4 random line reads", .limit) { ScalingSection.reads($0) }
+    return ("Marking", "CPU ns per live object", [mark, reads], false)
+  }
+
+  private static func reads(_ size: Size) -> Summary? {
+    size.lines.flatMap { lines in lines.samples.first.flatMap { lines.cpu($0.contender) } }?.times(4)
+  }
+
   private func chart(_ cost: Cost) -> Chart {
     let series = cost.curves.enumerated().map { index, curve in
-      self.series(curve.name, index == 0 ? .ours : .oursFreed) { curve.column.summary($0.runs(ScalingSection.ours)) }
+      self.series(curve.name, index == 0 ? .ours : .oursFreed) {
+        curve.column.summary($0.result.runs(ScalingSection.ours))
+      }
     }
     return (cost.title, cost.unit, series, cost.isLogarithmic)
   }
 
-  private func series(_ name: String, _ emphasis: Emphasis, _ value: (RowResult) -> Summary?) -> LineChart.Series {
-    let points = rows.compactMap { row in value(row.result).map { LineChart.Point(x: Double(row.mib), y: $0) } }
+  private func series(_ name: String, _ emphasis: Emphasis, _ value: (Size) -> Summary?) -> LineChart.Series {
+    let points = rows.compactMap { row in value(row).map { LineChart.Point(x: Double(row.mib), y: $0) } }
     return LineChart.Series(name: name, points: points, emphasis: emphasis)
   }
 
@@ -106,9 +126,9 @@ struct ScalingSection {
     let curves = ScalingSection.costs.flatMap(\.curves)
     var table = HtmlTable(
       caption:
-        "tricolor, collected, by what is alive: per object replaced, per object marked, per GiB swept, the longest "
+        "tricolor, collected, by what is alive: per object replaced, per object marked, four random reads of a line, per GiB swept, the longest "
         + "and the median stop in µs, per live MiB. Medians of the runs.",
-      header: ["Live", "replace ns"] + curves.map { Html.escape($0.header) })
+      header: ["Live", "replace ns", "mark ns", "4 reads"] + curves.map { Html.escape($0.header) })
     table.rows = rows.map { row in
       let runs = row.result.runs(ScalingSection.ours)
       return [
