@@ -42,7 +42,8 @@ final class CpuClock {
           .getMethod("downcallHandle", foreign("MemorySegment"), descriptorType, noOptions.getClass())
           .invoke(linker, symbol, descriptor, noOptions);
     } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException("this Java has no foreign functions: 22 or newer is needed", e);
+      Measure.fail("this Java has no foreign functions; 22 or newer is needed");
+      throw new IllegalStateException(e);
     }
   }
 

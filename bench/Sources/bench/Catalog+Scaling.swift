@@ -42,6 +42,8 @@ extension Catalog {
     ]
   }
 
+  /// Workloads whose operation takes far longer than any read or allocation.
+  static let crowds = ["heaps", "layouts"]
   static let heapsTitle = "a thousand small heaps"
   static let layoutsTitle = "200 layouts on 100 threads"
 

@@ -66,7 +66,8 @@ import Testing
     let html = try #require(ScalingSection(results: rows + [lines]).html)
     for text in [
       "Replacing an object", "Marking", "Sweeping", "Stops of a cycle", "Own tables",
-      "tricolor: 64.0 at 64 MiB, 256 at 256 MiB; 4 random line reads: 20.0 at 64 MiB<", "longest: 90.0 at 64 MiB", ">jemalloc<",
+      "tricolor: 64.0 at 64 MiB, 256 at 256 MiB; 4 random line reads: 20.0 at 64 MiB<",
+      "longest: 90.0 at 64 MiB", ">jemalloc<",
     ] { #expect(html.contains(text), "\(text)") }
     let table = try #require(html.range(of: "<tbody>"))
     let body = html[table.upperBound...]

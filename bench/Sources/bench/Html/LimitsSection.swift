@@ -146,7 +146,8 @@ struct LimitsSection {
       caption: "tricolor, collected: an operation (a node, a marked object) in reads of a line",
       header: ["Row", "ns", "Independent reads", "Dependent reads"])
     table.rows = results.compactMap { result in
-      guard !Catalog.limitTitles.contains(result.row.title), let ns = LimitsSection.nsPerUnit(result, "tricolor")
+      guard !Catalog.limitTitles.contains(result.row.title), !Catalog.crowds.contains(result.row.workload),
+        let ns = LimitsSection.nsPerUnit(result, "tricolor")
       else { return nil }
       let dependent = limits.dependent.map { (ns.median / $0.median).formatted(digits: 3) } ?? "–"
       return [
