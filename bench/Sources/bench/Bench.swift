@@ -70,13 +70,16 @@ struct Run: ParsableCommand {
     let traces = TraceFiles(folder: folders.traces, wanted: wantsReplay, &problems)
     defer { traces.removeFiles() }
     let catalog = Catalog(mode: full ? .full : .quick, traces: traces.files)
-    let rows = select(catalog.rows, &problems)
+    let selectedRows = select(catalog.rows, &problems)
+    let available = Machine.availableBytes()
+    let rows = selectedRows.filter { $0.obstacle(availableBytes: available) == nil }
+    let skipped = discovery.skipped + selectedRows.compactMap { $0.obstacle(availableBytes: available) }
 
     if list {
       printList(catalog, discovery)
       return try problems.finish()
     }
-    for line in discovery.skipped { print(line) }
+    for line in skipped { print(line) }
     guard discovery.hasJemalloc else {
       complain("jemalloc is missing; install the package libjemalloc-dev (apt-get install libjemalloc-dev)")
       throw ExitCode(1)
@@ -102,7 +105,7 @@ struct Run: ParsableCommand {
 
     let report = Report(
       machine: machine, mode: full ? "full" : "quick", repetitions: runner.repetitions, results: results,
-      verdicts: verdicts, skipped: discovery.skipped, problems: problems.lines)
+      verdicts: verdicts, skipped: skipped, problems: problems.lines)
     jsonFile?.write({ try report.json() }, &problems)
     htmlFile?.write({ Data(Page(report: report, results: results).html.utf8) }, &problems)
     try problems.finish()

@@ -20,6 +20,10 @@ struct Row {
   var without: [String] = []
   /// Where the table says what a collected heap kept alive, and whether its count was right.
   var showsMarked = false
+  /// Memory that must be available, or the row is skipped.
+  var needsBytes: UInt64 = 0
+  /// Fewer runs than other rows, for those that take minutes and repeat inside what they measure.
+  var runsAtMost: Int? = nil
 }
 
 struct Catalog {
@@ -29,8 +33,8 @@ struct Catalog {
   }
 
   static let workloads = [
-    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "limits",
-    "replay",
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "scaling",
+    "heaps", "layouts", "limits", "replay",
   ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
@@ -40,8 +44,9 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
-      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.limits(mode)
-      + Catalog.replay(mode, traces)
+      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.scalingLines(mode)
+      + Catalog.many(mode)
+      + Catalog.limits(mode) + Catalog.replay(mode, traces)
   }
 
   private static func pairs(_ mode: Mode) -> [Row] {
@@ -69,7 +74,12 @@ struct Catalog {
     return Row(
       workload: "pairs", title: pairTitle(variant, bytes: bytes, liveMiB: liveMiB), program: "pairs",
       arguments: ["\(bytes)", variant, "\(liveMiB)", "\(total / bytes)"], unit: .nsPerOperation,
-      without: isShort ? ["go", "bdwgc", "mimalloc2", "tcmalloc"] : [])
+      without: (isShort ? ["go", "bdwgc", "mimalloc2", "tcmalloc"] : []) + withoutJava(mode, variant, bytes))
+  }
+
+  /// A virtual machine takes longest to start: in the short form it allocates one size.
+  private static func withoutJava(_ mode: Mode, _ variant: String, _ bytes: Int) -> [String] {
+    mode == .full || (variant == "leaf" && bytes == 64) ? [] : Contender.javas
   }
 
   static func pairTitle(_ variant: String, bytes: Int, liveMiB: Int) -> String {
@@ -85,7 +95,7 @@ struct Catalog {
         Row(
           workload: "batches", title: "batches \(variant) \(bytes) B", program: "batches",
           arguments: ["\(bytes)", variant, "\(rounds)"], unit: .nsPerOperation,
-          without: mode == .quick && variant == "zeroed" ? ["go"] : [])
+          without: (mode == .quick && variant == "zeroed" ? ["go"] : []) + withoutJava(mode, variant, bytes))
       }
     }
   }

@@ -18,7 +18,7 @@ struct Column: Sendable {
     self.init(header, digits: digits) { Column.quotient($0[field], $0[other]) }
   }
 
-  static let all: [Column] = shapes + barriers + sweep + threads
+  static let all: [Column] = shapes + barriers + sweep + threads + scaling
 
   static func present(in result: RowResult) -> [Column] {
     all.filter { column in result.samples.contains { column.summary($0.runs) != nil } }
@@ -37,9 +37,11 @@ struct Column: Sendable {
     return a * b
   }
 
+  static let mark = Column("mark ns/object", "mark_cpu_ns", per: "marked")
+
   /// CPU time of marking alone, of all markers, beside the loop of programs/plain_marker.h on the same graph.
   private static let shapes = [
-    Column("mark ns/object", "mark_cpu_ns", per: "marked"),
+    mark,
     Column("plain loop ns/object", "plain_ns", per: "reachable"),
     Column("mark / plain", "mark_cpu_ns", per: "plain_ns"),
   ]

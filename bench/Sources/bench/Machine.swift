@@ -29,7 +29,7 @@ struct Machine: Codable {
     for contender in contenders {
       if let preload = contender.preload {
         versions[contender.name] = URL(filePath: preload).resolvingSymlinksInPath().lastPathComponent
-      } else if contender.build == .go || contender.build == .bdwgc {
+      } else if contender.build.namesItself {
         versions[contender.name] = probedVersion(programs, contender)
       }
     }
@@ -60,7 +60,15 @@ struct Machine: Codable {
     let outcome = ChildProcess(program, ["16", "leaf", "0", "1"], timeLimit: 10).run()
     guard let measurement = Sample(output: outcome.output) else { return nil }
     if case .text(let version)? = measurement.fields["version"] { return version }
-    return contender.build == .go ? measurement.allocator : nil
+    return measurement.allocator
+  }
+
+  /// What the system says programs can still get without swapping; all the memory there is if it does not say.
+  static func availableBytes() -> UInt64 {
+    let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
+    let kib = line.flatMap { UInt64($0.filter(\.isNumber)) }
+    return kib.map { $0 * 1024 } ?? ProcessInfo.processInfo.physicalMemory
   }
 
   private static func processorName() -> String {

@@ -24,11 +24,13 @@ struct Runner {
 
   mutating func run(_ rows: [Row], contenders: [Contender], _ problems: inout Problems) -> [RowResult] {
     let work = rows.map { row in (row, contenders.filter { takesPart($0, in: row) }) }
-    progress.begin(total: work.reduce(0) { $0 + $1.1.count * repetitions })
+    progress.begin(total: work.reduce(0) { $0 + $1.1.count * runCount($1.0) })
     let results = work.map { run($0.0, contenders: $0.1, &problems) }
     progress.end()
     return results
   }
+
+  private func runCount(_ row: Row) -> Int { min(repetitions, row.runsAtMost ?? repetitions) }
 
   private func takesPart(_ contender: Contender, in row: Row) -> Bool {
     !row.without.contains(contender.name) && exists(program(row, contender))
@@ -41,7 +43,7 @@ struct Runner {
   private mutating func run(_ row: Row, contenders: [Contender], _ problems: inout Problems) -> RowResult {
     var runs: [String: [Sample]] = [:]
     var failed: Set<String> = []
-    for _ in 0..<repetitions {
+    for _ in 0..<runCount(row) {
       for contender in contenders {
         progress.step("\(row.title): \(contender.name)")
         if failed.contains(contender.name) { continue }

@@ -22,6 +22,12 @@ struct Summary: Equatable {
   }
 }
 
+extension Summary {
+  func times(_ factor: Double) -> Summary {
+    Summary(median: median * factor, min: min * factor, max: max * factor)
+  }
+}
+
 func geometricMean(_ values: [Double]) -> Double? {
   guard !values.isEmpty, values.allSatisfy({ $0 > 0 }) else { return nil }
   return exp(values.reduce(0) { $0 + log($1) } / Double(values.count))

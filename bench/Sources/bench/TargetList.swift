@@ -2,7 +2,7 @@
 
 extension Target {
   static var all: [Target] {
-    musts + shapes + pairAims + batchAims + treeAims + churnAims + markAims + freeAims + replayAims
+    musts + shapes + pairAims + batchAims + treeAims + churnAims + markAims + freeAims + replayAims + scaling
   }
 
   private static func must(
@@ -120,7 +120,7 @@ extension Target {
     ]
     for depth in [16, 18] {
       let title = "gcbench depth \(depth)"
-      for (baseline, limit) in [("jemalloc", 0.45), ("mimalloc3", 0.65), ("go", 0.28)] {
+      for (baseline, limit) in [("jemalloc", 0.45), ("mimalloc3", 0.65), ("go", 0.28), ("java-serial", 1)] {
         targets.append(aim("\(title) / \(baseline)", limit) { $0.ratio(title, to: baseline) })
       }
     }

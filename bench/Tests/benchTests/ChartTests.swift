@@ -21,6 +21,22 @@ import Testing
     #expect(axis.share(0) == 0)
   }
 
+  @Test(arguments: [[20.0, 1100], [0.5, 0.7], [3, 3], [1, 1_000_000]])
+  func `on a logarithmic axis a factor is the same distance everywhere`(values: [Double]) {
+    let axis = LogAxis(around: values)
+    #expect(values.allSatisfy { (0.001...0.999).contains(axis.share($0)) })
+    #expect((1...7).contains(axis.ticks.count))
+    #expect(Set(axis.ticks.map(LogAxis.label)).count == axis.ticks.count)
+    let (a, b) = (axis.low * 1.1, axis.low * 1.2)
+    #expect(abs((axis.share(b) - axis.share(a)) - (axis.share(b * 1.2) - axis.share(a * 1.2))) < 1e-9)
+  }
+
+  @Test func `a logarithmic axis of nothing, or of what is not above zero, is still an axis`() {
+    #expect(abs(LogAxis(around: []).share(1) - 0.5) < 1e-9)
+    #expect(LogAxis(places: []).share(5) == 0.5)
+    #expect(LogAxis(around: [0, -1, .nan]).share(0) == 0)
+  }
+
   @Test func `names of points close together do not lie on each other`() {
     let names = ["jemalloc", "glibc", "mimalloc2", "mimalloc3", "tcmalloc", "tricolor", "tricolor-free"]
     let points = names.indices.map { (x: 100 + Double($0) * 4, y: 100 + Double($0 % 3) * 4) }

@@ -146,7 +146,8 @@ struct LimitsSection {
       caption: "tricolor, collected: an operation (a node, a marked object) in reads of a line",
       header: ["Row", "ns", "Independent reads", "Dependent reads"])
     table.rows = results.compactMap { result in
-      guard !Catalog.limitTitles.contains(result.row.title), let ns = LimitsSection.nsPerUnit(result, "tricolor")
+      guard !Catalog.limitTitles.contains(result.row.title), !Catalog.crowds.contains(result.row.workload),
+        let ns = LimitsSection.nsPerUnit(result, "tricolor")
       else { return nil }
       let dependent = limits.dependent.map { (ns.median / $0.median).formatted(digits: 3) } ?? "–"
       return [
@@ -165,11 +166,5 @@ struct LimitsSection {
         let count = marks ? run["marked"] ?? 0 : run.operations
         return count > 0 ? run.cpuNs / count : nil
       })
-  }
-}
-
-extension Summary {
-  fileprivate func times(_ factor: Double) -> Summary {
-    Summary(median: median * factor, min: min * factor, max: max * factor)
   }
 }

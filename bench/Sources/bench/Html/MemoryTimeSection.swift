@@ -10,8 +10,8 @@ struct MemoryTimeSection {
     let figures = rows.enumerated().map { figure("scatter-\($0.offset)", $0.element) }
     return Html.text(
       "p", [:],
-      "A heap that wins by using three times the memory has not won: near the lower left corner is good. The "
-        + "numbers are those of the tables above.")
+      "A heap that wins by using three times the memory has not won: near the lower left corner is good. "
+        + "Memory is on a logarithmic scale. The numbers are those of the tables above.")
       + Html.element("div", ["class": "grid"], figures.joined(separator: "\n"))
   }
 
@@ -22,7 +22,7 @@ struct MemoryTimeSection {
         emphasis: Emphasis(contender))
     }
     let chart = ScatterChart(
-      id: id, title: "Peak memory and CPU time of \(result.row.title)", xLabel: "peak memory, MiB",
+      id: id, title: "Peak memory and CPU time of \(result.row.title)", xLabel: "peak memory, MiB, logarithmic",
       yLabel: "CPU time, \(result.row.unit.text)", points: points)
     return Html.element("figure", ["class": "card"], Html.text("h3", [:], result.row.title) + chart.svg)
   }

@@ -24,7 +24,8 @@ struct OverviewSection {
 
   private func cells(_ index: Int, _ result: RowResult) -> [String]? {
     let baseline = result.row.baseline
-    guard let cpu = result.cpu(OverviewSection.ours), let ratio = result.ratio(OverviewSection.ours, to: baseline)
+    guard baseline != OverviewSection.ours, let cpu = result.cpu(OverviewSection.ours),
+      let ratio = result.ratio(OverviewSection.ours, to: baseline)
     else { return nil }
     let peaks = [OverviewSection.ours, baseline].compactMap(result.peakBytes)
     let peak = peaks.count == 2 && peaks[1] > 0 ? (peaks[0] / peaks[1]).formatted(digits: 2) : "–"

@@ -51,7 +51,9 @@ struct Page {
     add("targets", "Targets", TargetSection(verdicts: report.targets).html)
     add("overview", "Overview", OverviewSection(results: charted).html)
     for (index, workload) in workloads.enumerated() {
-      add("workload-\(index)", workload, WorkloadSection(workload: workload, rows: rows(of: workload)).html)
+      let section = WorkloadSection(workload: workload, rows: rows(of: workload))
+      let curves = workload == "scaling" ? ScalingSection(results: results).html : nil
+      add("workload-\(index)", workload, section.about + (curves ?? "") + section.cards)
     }
     add("memory-time", "Memory against time", MemoryTimeSection(results: charted).html)
     add("limits", "Limits of the machine", LimitsSection(results: results).html)
@@ -60,7 +62,9 @@ struct Page {
   }
 
   /// The rows that no heap takes part in have their own section.
-  private var charted: [RowResult] { results.filter { !Catalog.limitTitles.contains($0.row.title) } }
+  private var charted: [RowResult] {
+    results.filter { !Catalog.limitTitles.contains($0.row.title) && $0.row.program != "lines" }
+  }
 
   private var workloads: [String] {
     charted.map(\.row.workload).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }

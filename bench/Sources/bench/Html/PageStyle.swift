@@ -30,18 +30,19 @@ enum PageStyle {
       margin: 0 0 1rem; }
     .pair { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: .5rem 2rem; }
     .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
-    .grid .card { margin: 0; }
+    .grid .card { margin: 0; } .curves { margin: 0 0 1rem; } .curves .legend { margin: 0 0 .3rem; }
     figure { margin: 0; min-width: 0; }
     figcaption { font-size: .82rem; }
     .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; padding: 0; list-style: none; }
     .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .4rem;
       background: var(--other); }
     .swatch.ours { background: var(--ours); } .swatch.ours-freed { background: var(--ours-freed); }
+    .swatch.limit { background: var(--limit); }
     svg { display: block; max-width: 100%; overflow: visible; }
-    svg.scatter { width: 100%; max-width: 28rem; height: auto; margin: 0 auto; }
+    svg.plot { width: 100%; max-width: 28rem; height: auto; margin: 0 auto; }
     svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
-    svg.scatter text { font-size: 11px; }
-    svg.scatter text.name { paint-order: stroke; stroke: var(--card); stroke-width: 3px; stroke-linejoin: round; }
+    svg.plot text { font-size: 11px; }
+    svg.plot text.name { paint-order: stroke; stroke: var(--card); stroke-width: 3px; stroke-linejoin: round; }
     svg text.dim { fill: var(--dim); font-size: 11px; }
     svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
     svg rect { fill: var(--other); }
@@ -50,9 +51,12 @@ enum PageStyle {
     svg .ours text, svg text.ours { font-weight: 700; }
     svg .dot { fill: var(--other); stroke: var(--card); }
     svg .dot.ours { fill: var(--ours); } svg .dot.ours-freed { fill: var(--ours-freed); }
+    svg .dot.limit { fill: var(--limit); } svg .curve.limit { stroke: var(--limit); }
     svg .grid { stroke: var(--grid); } svg .range { stroke: var(--range); opacity: .75; }
-    svg.scatter .range { stroke: var(--dim); opacity: .5; } svg .leader { stroke: var(--dim); opacity: .6; }
+    svg.plot .range { stroke: var(--dim); opacity: .5; } svg .leader { stroke: var(--dim); opacity: .6; }
     svg .reference { stroke: var(--dim); stroke-dasharray: 2 3; }
+    svg .curve { fill: none; stroke: var(--other); stroke-width: 2; stroke-linejoin: round; }
+    svg .curve.ours { stroke: var(--ours); } svg .curve.ours-freed { stroke: var(--ours-freed); stroke-dasharray: 5 3; }
     svg .good { fill: var(--good); } svg .bad { fill: var(--bad); }
     table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
     caption { text-align: left; padding: .2rem 0; }
@@ -62,7 +66,7 @@ enum PageStyle {
     td.text { overflow-wrap: anywhere; }
     td { white-space: nowrap; } td.text { white-space: normal; } td small { display: block; color: var(--dim); }
     td.text svg { margin-top: .35rem; }
-    details { margin-top: .6rem; } summary { cursor: pointer; color: var(--dim); font-size: .85rem; }
+    details { margin-top: .6rem; overflow-x: auto; } summary { cursor: pointer; color: var(--dim); font-size: .85rem; }
     .reached { color: var(--good); } .missed { color: var(--bad); font-weight: 600; }
     .problems { border-left: 4px solid var(--bad); }
     @media (max-width: 46rem) {

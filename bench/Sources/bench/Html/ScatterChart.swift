@@ -1,5 +1,5 @@
-// Memory against time, one point per contender, as SVG: near the lower left corner is good. The chart scales as
-// a whole, its text with it, and is drawn at the width of a phone.
+// Memory against time, one point per contender, as SVG: near the lower left corner is good. Memory is logarithmic, as
+// contenders are far apart in it. The chart scales as a whole, its text with it, and is drawn at the width of a phone.
 
 struct ScatterChart {
   struct Point {
@@ -16,7 +16,7 @@ struct ScatterChart {
   private static let width = 340.0, height = 270.0
   private static let plot = Box(x: 44, y: 24, width: 284, height: 204)
 
-  private var xAxis: Axis { Axis(upTo: (points.map(\.x.max).max() ?? 0) * 1.06, steps: 4) }
+  private var xAxis: LogAxis { LogAxis(around: points.flatMap { [$0.x.min, $0.x.max] }) }
   private var yAxis: Axis { Axis(upTo: (points.map(\.y.max).max() ?? 0) * 1.06, steps: 4) }
 
   var svg: String {
@@ -24,7 +24,7 @@ struct ScatterChart {
     return Html.element(
       "svg",
       [
-        "class": "scatter", "role": "img", "aria-labelledby": "\(id)-t \(id)-d",
+        "class": "plot scatter", "role": "img", "aria-labelledby": "\(id)-t \(id)-d",
         "viewBox": "0 0 \(ScatterChart.width.short) \(ScatterChart.height.short)",
       ], head + grid + axisLabels + ranges + dots + labels)
   }
@@ -38,7 +38,7 @@ struct ScatterChart {
     let plot = ScatterChart.plot
     let vertical = xAxis.ticks.map { tick in
       line("grid", x(tick), plot.y, x(tick), plot.bottom)
-        + text(xAxis.label(tick), x(tick), plot.bottom + 14, "dim middle")
+        + text(LogAxis.label(tick), x(tick), plot.bottom + 14, "dim middle")
     }
     let horizontal = yAxis.ticks.map { tick in
       line("grid", plot.x, y(tick), plot.right, y(tick))

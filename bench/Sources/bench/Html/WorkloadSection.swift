@@ -4,10 +4,9 @@ struct WorkloadSection {
   let workload: String
   let rows: [(id: String, result: RowResult)]
 
-  var html: String {
-    let about = WorkloadText.about(workload).map { Html.text("p", [:], $0) } ?? ""
-    return about + rows.map { card($0.id, $0.result) }.joined(separator: "\n")
-  }
+  var about: String { WorkloadText.about(workload).map { Html.text("p", [:], $0) } ?? "" }
+
+  var cards: String { rows.map { card($0.id, $0.result) }.joined(separator: "\n") }
 
   private func card(_ id: String, _ result: RowResult) -> String {
     let figures = time(id, result) + memory(id, result)
@@ -40,7 +39,7 @@ struct WorkloadSection {
       let peak = result.peak(sample.contender)!.mebibytes
       let ratio = base.flatMap { $0.median > 0 ? peak.median / $0.mebibytes.median : nil }
       return BarChart.Bar(
-        name: sample.contender, value: peak, valueText: peak.median.formatted(digits: 1),
+        name: sample.contender, value: peak, valueText: peak.median.mebibyteText,
         note: ratio?.formatted(digits: 2) ?? "–", emphasis: Emphasis(sample.contender))
     }
     let chart = BarChart(
@@ -67,7 +66,7 @@ struct WorkloadSection {
       return [
         Html.escape(contender), withRange(result.cpu(contender)!, \.short), withRange(wall, \.short),
         result.ratio(contender, to: baseline)?.formatted(digits: 2) ?? "–",
-        withRange(result.peak(contender)!.mebibytes) { $0.formatted(digits: 1) },
+        withRange(result.peak(contender)!.mebibytes, \.mebibyteText),
         cycles == 0 ? "–" : cycles.formatted(digits: 0),
       ] + columns.map { $0.summary(runs)?.median.formatted(digits: $0.digits) ?? "–" }
     }
@@ -83,4 +82,9 @@ extension Summary {
   var mebibytes: Summary {
     Summary(median: median / 1_048_576, min: min / 1_048_576, max: max / 1_048_576)
   }
+}
+
+extension Double {
+  /// A tenth of a MiB says nothing beside thousands, and has no room there.
+  fileprivate var mebibyteText: String { formatted(digits: self < 1000 ? 1 : 0) }
 }

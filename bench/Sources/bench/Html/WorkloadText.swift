@@ -23,6 +23,12 @@ enum WorkloadText {
     "sweep": "The sweep of a heap full of small objects of which a random half is dead, all of it in one go.",
     "threads": "Two threads at once. churn: each replaces entries of a table of its own, beside one thread alone. "
       + "hand-over: one allocates, the other drops (malloc: frees) what comes through a ring.",
+    "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
+      + "Stops are the longest of each cycle that ran meanwhile. Lines are reads of cache lines all over as much memory: "
+      + "what grows in them is the machine's.",
+    "heaps": "A thousand heaps at once, each made, attached to, given a thousand objects of 64 bytes, collected and "
+      + "destroyed; the time is for all of them.",
+    "layouts": "A hundred threads allocate their first object of each of 200 layouts; an operation is such an object.",
     "replay": "Allocation traces recorded from real programs, played back event by event.",
   ]
 }
