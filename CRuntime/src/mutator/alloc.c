@@ -419,7 +419,7 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_span *span = tri_span_make_large(&collect->spans, layout, object_bytes, pages, run);
   uint64_t granule = tri_space_granule(&collect->spans.space, span->start);
   if (mutator->allocates_black) tri_bit_set(collect->spans.space.bits.marked, granule);
-  TRI_ASSERT(mutator->allocates_black || !tri_is_old(collect, granule << TRI_GRANULE_LOG2));
+  TRI_ASSERT(!tri_phase_is_off(collect) || !tri_is_old(collect, granule << TRI_GRANULE_LOG2));
   tri_bit_set(collect->spans.space.bits.allocated, granule);
   return (void *)span->start;
 }
