@@ -331,11 +331,9 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
 static void tri_cycle_log(tri_heap *heap, const void *slot, const void *value) {
   tri_collect *collect = &heap->world.collect;
   uintptr_t object = tri_object_at(&collect->spans, (uintptr_t)slot).start;
-  uint64_t of = (uintptr_t)value - collect->spans.space.start, into = object - collect->spans.space.start;
-  if (!object || of >= collect->spans.space.reserved_bytes) return;
-  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
+  if (!object || !tri_store_makes_news(collect, object, (uintptr_t)value)) return;
   tri_grey_chunk *chunk = NULL;
-  tri_remember(collect, &chunk, into);
+  tri_remember(collect, &chunk, object - collect->spans.space.start);
   tri_remember_share(collect, &chunk);
 }
 

@@ -22,11 +22,9 @@ static void tri_store_check(const tri_mutator_full *mutator, const void *value) 
 // down already, of an old reference.
 static void tri_store_log(tri_mutator_full *mutator, const void *object, const void *value) {
   tri_collect *collect = &mutator->world->collect;
-  uint64_t into = (uintptr_t)object - collect->spans.space.start, of = (uintptr_t)value - collect->spans.space.start;
   mutator->logged_stores++;
-  if (into >= collect->spans.space.reserved_bytes || of >= collect->spans.space.reserved_bytes) return;
-  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
-  tri_remember(collect, &mutator->remembered, into);
+  if (tri_store_makes_news(collect, (uintptr_t)object, (uintptr_t)value))
+    tri_remember(collect, &mutator->remembered, (uintptr_t)object - collect->spans.space.start);
 }
 
 void tri_store_slow(tri_mutator *mutator, void *object, void **slot, void *value) {
