@@ -25,6 +25,49 @@ import TricolorCore
       #expect(reference(object, at: 1) == immediate)
     }
   }
+
+  @Test("a freed old object is not scanned again when memory for grey objects was refused")
+  func freedBeforeRecovery() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap.keepingMarks()
+      let rare = try heap.layout {
+        $0.form = .mask
+        $0.prefix_words = 5
+        $0.prefix_mask = 1
+      }
+      try heap.attached { mutator in
+        // Large objects side by side, so that one of them starts in the middle of what takes their place.
+        let large = (0..<4).map { _ in mutator.node(5000) }
+        let holders = large.map { object in
+          let holder = mutator.root(mutator.object(rare, 40))
+          mutator.store(object, in: holder.pointee!)
+          return holder
+        }
+        let count = 200_000
+        let table = mutator.node(count)
+        mutator.root(table)
+        for word in 0..<count { mutator.store(mutator.node(), in: table, at: word) }
+        heap.collect(.background)
+        for (holder, object) in zip(holders, large) {
+          tri_free(mutator.pointer, holder.pointee)
+          tri_free(mutator.pointer, object)
+          holder.pointee = nil
+        }
+        let kept = mutator.root(nil)
+        for _ in 0..<20_000 { kept.pointee = mutator.leaf(48) }
+        // More old objects are written down than there is memory for.
+        let young = mutator.root(mutator.node())
+        tri_testing_refuse_memory(0, .max)
+        for word in 0..<count { mutator.store(young.pointee, in: reference(table, at: word)!) }
+        tri_testing_refuse_memory(0, 0)
+        #expect((0..<count).contains { heap.isOld(reference(table, at: $0)!) })
+        young.pointee = nil
+        heap.collectMinor()
+        tri_testing_verify(heap.heap)
+        #expect(heap.liveObjects() == UInt64(count + 3))
+      }
+    }
+  }
 }
 
 extension TestHeap {

@@ -56,6 +56,13 @@ static void tri_free_relist(tri_world *world, tri_span *span) {
   tri_lock_release(&class->lock);
 }
 
+// Neither the object nor what comes to live there is old.
+static void tri_free_forget(tri_mutator_full *mutator, const void *object) {
+  tri_space *space = &mutator->world->collect.spans.space;
+  uint64_t granule = tri_space_granule(space, (uintptr_t)object);
+  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+}
+
 static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
@@ -66,8 +73,10 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
   // A hint only: an increment lost between threads makes the span wait a little longer.
   tri_store_relaxed(&place->span->freed_slots, tri_load_relaxed(&place->span->freed_slots) + 1);
   mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
-  if (tri_phase_is_off(&world->collect) && !tri_load_relaxed(&place->span->listed) &&
-      tri_span_is_worth_walking(place->span))
+  if (!tri_phase_is_off(&world->collect)) return;
+  // What it refers to may be freed as well and be used for something else: tri_mark_recover() must not scan it.
+  if (world->collect.marks_kept) tri_free_forget(mutator, (void *)place->start);
+  if (!tri_load_relaxed(&place->span->listed) && tri_span_is_worth_walking(place->span))
     tri_free_relist(world, place->span);
 }
 
@@ -116,13 +125,6 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
     tri_free_large(mutator, &place);
   else
     tri_free_by_bit(mutator, &place);
-}
-
-// What comes to live there is young.
-static void tri_free_forget(tri_mutator_full *mutator, const void *object) {
-  tri_space *space = &mutator->world->collect.spans.space;
-  uint64_t granule = tri_space_granule(space, (uintptr_t)object);
-  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
 }
 
 // Puts a slot back. Every slot of a loaded group is allocated or waiting, so the window's mask alone tells a double
