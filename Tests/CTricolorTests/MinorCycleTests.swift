@@ -68,6 +68,55 @@ import TricolorCore
       }
     }
   }
+
+  @Test("a reference that comes into the source of a copy while it is copied is not lost")
+  func copiedWhileStored() async {
+    await #expect(processExitsWith: .success) {
+      endAfter(seconds: 60)
+      let heap = try TestHeap.keepingMarks()
+      let count = 300_000
+      try heap.attached { mutator in
+        let source = mutator.root(mutator.node(count))
+        let copy = mutator.root(mutator.node(count))
+        var isDone = false
+        for round in 0..<100 where !isDone {
+          heap.collect(.background)
+          Seen.object = source.pointee
+          let writer = storingWhenTold(heap, after: Seen.count.count)
+          // The writer's object must be there, and be young.
+          tri_blocking_begin(mutator.pointer)
+          #expect(eventually { Seen.progressed.count > round })
+          tri_blocking_end(mutator.pointer)
+          tri_testing_set_step_hook { if $0 == .store { Seen.count.add() } }
+          tri_copy(mutator.pointer, copy.pointee!, copy.pointee!, source.pointee!, count)
+          tri_testing_set_step_hook(nil)
+          isDone = reference(copy.pointee!) != nil && reference(source.pointee!) != nil
+          if isDone { #expect(!heap.isOld(copy.pointee!)) }
+          while Seen.ticks.count <= round { tri_safepoint(mutator.pointer) }
+          tri_blocking_begin(mutator.pointer)
+          writer.join()
+          tri_blocking_end(mutator.pointer)
+          mutator.store(nil, in: source.pointee!)
+          if isDone { heap.collectMinor() }
+          mutator.store(nil, in: copy.pointee!)
+        }
+        #expect(isDone)
+      }
+    }
+  }
+}
+
+/// A thread that stores a young object into the first word of `Seen.object` as soon as somebody has begun to copy.
+private func storingWhenTold(_ heap: TestHeap, after before: Int) -> TestThread {
+  TestThread {
+    try! heap.attached { mutator in
+      let young = mutator.root(mutator.leaf(16))
+      Seen.progressed.add()
+      while Seen.count.count == before { tri_safepoint(mutator.pointer) }
+      mutator.store(young.pointee, in: Seen.object)
+      Seen.ticks.add()
+    }
+  }
 }
 
 extension TestHeap {
