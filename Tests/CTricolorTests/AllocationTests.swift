@@ -388,6 +388,32 @@ import Testing
     }
   }
 
+  @Test("a class keeps the spans that it used and that are empty for one cycle, unless it is to make room")
+  func emptySpansKept() throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      for mode in [tri_mode.background, .force, .forceBlock] {
+        for _ in 0..<(1 << 20) / 128 { _ = mutator.leaf(128) }
+        #expect(heap.statistics.spans == 16)
+        heap.collect(mode)
+        #expect(heap.statistics.spans == (mode == .forceBlock ? 0 : 16))
+        heap.collect(mode)
+        #expect(heap.statistics.spans == 0)
+      }
+    }
+  }
+
+  @Test("at its limit a heap gives the empty spans of one class to others", arguments: [64, 3000, 100_000])
+  func emptySpansAtTheLimit(_ bytes: Int) throws {
+    let heap = try TestHeap { $0.limit_bytes = 1 << 20 }
+    try heap.attached { mutator in
+      for _ in 0..<10 {
+        for _ in 0..<(1 << 20) / 128 { #expect(tri_alloc_leaf(mutator.pointer, 128) != nil) }
+        #expect(mutator.allocate(heap.references, bytes).status == .ok)
+      }
+    }
+  }
+
   @Test("a heap whose reservation is full answers a status")
   func reservationFull() throws {
     let heap = try TestHeap { $0.reservation_bytes = 16 << 20 }

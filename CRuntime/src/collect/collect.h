@@ -15,6 +15,7 @@ typedef struct tri_sweep_state {
   uint32_t finished_units;  // [atomic] units swept to the end
   uint32_t units;           // [stw]
   uint32_t running;         // [atomic] 1 from the stop until the last unit is done
+  bool keeps_empty_spans;   // [stw] classes keep some of the spans that are empty now
   uint64_t live_bytes;      // [atomic] found so far
   uint64_t live_objects;    // [atomic]
   uint64_t allocated_bytes; // [stw] net, since the last cycle

@@ -32,5 +32,13 @@ void tri_marks_forget(tri_collect *collect);
 static inline bool tri_is_old(const tri_collect *collect, uint64_t offset) {
   return tri_bit_test(collect->spans.space.bits.marked, offset >> TRI_GRANULE_LOG2);
 }
+/// Whether an object that such a value is stored into has to be written down. Both may be any words: an immediate can
+/// look like an address where the heap has not grown to, and there are no marks.
+static inline bool tri_store_makes_news(const tri_collect *collect, uintptr_t object, uintptr_t value) {
+  const tri_space *space = &collect->spans.space;
+  uint64_t committed = tri_load_acquire(&space->committed_bytes);
+  uint64_t into = object - space->start, of = value - space->start;
+  return into < committed && of < committed && tri_is_old(collect, into) && !tri_is_old(collect, of);
+}
 
 #endif

@@ -38,7 +38,7 @@ static void tri_sweep_end(tri_collect *collect) {
   tri_lock_release(&collect->sweep_lock);
 }
 
-void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes) {
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
@@ -55,6 +55,7 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes) {
   tri_store_relaxed(&sweep->live_objects, (uint64_t)0);
   tri_store_relaxed(&sweep->cpu_ns, (uint64_t)0);
   sweep->allocated_bytes = allocated_bytes;
+  sweep->keeps_empty_spans = keeps_empty_spans;
   sweep->started_ns = tri_clock_ns();
   tri_store_relaxed(&sweep->generation, generation);
   tri_store_release(&collect->spans.sweep_generation, generation);
@@ -120,10 +121,11 @@ static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_w
 }
 
 // An empty span that was allocated from since the last sweep will be again: giving it back and making it anew costs as
-// much as allocating its objects, if those are large. One that was not used goes back.
+// much as allocating its objects, if those are large. One that was not used goes back, and all do in a cycle that makes
+// room.
 static bool tri_sweep_keep_empty_locked(tri_collect *collect, tri_span_class *class, const tri_span *span) {
   tri_span_class_refresh_locked(collect, class);
-  if (span->next_group == 0 || class->empty_spans == TRI_SWEEP_EMPTY_SPANS) return false;
+  if (!collect->sweep.keeps_empty_spans || span->next_group == 0 || class->empty_spans == TRI_SWEEP_EMPTY_SPANS) return false;
   class->empty_spans++;
   return true;
 }

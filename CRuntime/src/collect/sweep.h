@@ -20,8 +20,9 @@ enum { TRI_SWEEP_UNIT_SPANS = 256 };
 enum { TRI_SWEEP_EMPTY_SPANS = 16 };
 
 /// World stopped, phase off, after the swap: everything now in the span table is to be swept (S12).
-/// `allocated`: since the last cycle, for the freed total.
-void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes);
+/// `allocated`: since the last cycle, for the freed total. `keeps_empty_spans`: not where the cycle is to make room for
+/// whoever asks.
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans);
 /// Sweeps one unit; false when none is left to claim. Any thread.
 bool tri_sweep_unit(tri_collect *collect);
 /// Sweeps until every unit is done, waiting for those that others claimed.

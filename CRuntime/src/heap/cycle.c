@@ -331,11 +331,9 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
 static void tri_cycle_log(tri_heap *heap, const void *slot, const void *value) {
   tri_collect *collect = &heap->world.collect;
   uintptr_t object = tri_object_at(&collect->spans, (uintptr_t)slot).start;
-  uint64_t of = (uintptr_t)value - collect->spans.space.start, into = object - collect->spans.space.start;
-  if (!object || of >= collect->spans.space.reserved_bytes) return;
-  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
+  if (!object || !tri_store_makes_news(collect, object, (uintptr_t)value)) return;
   tri_grey_chunk *chunk = NULL;
-  tri_remember(collect, &chunk, into);
+  tri_remember(collect, &chunk, object - collect->spans.space.start);
   tri_remember_share(collect, &chunk);
 }
 
@@ -385,7 +383,9 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   int64_t before = heap->cycle.allocated_before_marking_bytes;
   bool concurrent = heap->cycle.mode == TRI_MODE_BACKGROUND && since > before;
   tri_store_relaxed(&heap->last_allocated_while_marking_bytes, concurrent ? (uint64_t)(since - before) : 0);
-  tri_sweep_begin(collect, since > 0 ? (uint64_t)since : 0);
+  // That is the mode in which allocation collects when there is no memory left (tri_heap_collect_for_memory).
+  bool makes_room = heap->cycle.mode == TRI_MODE_FORCE_BLOCK;
+  tri_sweep_begin(collect, since > 0 ? (uint64_t)since : 0, !makes_room);
 }
 
 void tri_cycle_sweep_all(tri_heap *heap) {

@@ -51,6 +51,14 @@ static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
   return tri_slot_is_orphan(world, place);
 }
 
+// What is freed is not old any more, nor is what comes to live there; and what it refers to may be freed as well and be
+// used for something else: tri_mark_recover() must not scan it.
+static void tri_free_forget(tri_mutator_full *mutator, uintptr_t object) {
+  tri_space *space = &mutator->world->collect.spans.space;
+  uint64_t granule = tri_space_granule(space, object);
+  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+}
+
 // Phase off, span swept.
 static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uintptr_t object) {
   tri_space *space = &mutator->world->collect.spans.space;
@@ -58,6 +66,7 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
     tri_free_refuse((void *)object, "it was freed already");
   // After the bit: a sweep or refill that sees the flag takes the bit up.
   tri_store_release(&span->has_freed, 1u);
+  if (mutator->world->collect.marks_kept) tri_free_forget(mutator, object);
   mutator->unaccounted_freed_bytes += span->slot_bytes;
   tri_magazine_put(mutator, span, object);
 }
@@ -70,6 +79,7 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
     tri_free_refuse((void *)place->start, "it was freed already");
   tri_store_release(&place->span->has_freed, 1u);
   mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
+  if (world->collect.marks_kept && tri_phase_is_off(&world->collect)) tri_free_forget(mutator, place->start);
   tri_free_count(world, place->span);
 }
 
@@ -122,13 +132,6 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
     tri_free_by_bit(mutator, &place);
 }
 
-// What comes to live there is young.
-static void tri_free_forget(tri_mutator_full *mutator, const void *object) {
-  tri_space *space = &mutator->world->collect.spans.space;
-  uint64_t granule = tri_space_granule(space, (uintptr_t)object);
-  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
-}
-
 // Puts a slot back. Every slot of a loaded group is allocated or waiting, so the window's mask alone tells a double
 // free.
 static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_place *place, void *object,
@@ -136,7 +139,7 @@ static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_p
   uint64_t bit = UINT64_C(1) << (slot & 63);
   if (__builtin_expect((place->window->free_slots & bit) != 0, 0)) tri_free_refuse(object, "it was freed already");
   if (place->zeroed) memset(object, 0, place->slot_bytes);
-  if (mutator->fast.barrier) tri_free_forget(mutator, object);
+  if (mutator->fast.barrier) tri_free_forget(mutator, (uintptr_t)object);
   mutator->freed_bytes += place->slot_bytes;
   place->window->free_slots |= bit;
 }

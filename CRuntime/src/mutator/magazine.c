@@ -55,8 +55,6 @@ uintptr_t tri_magazine_take_from(tri_mutator_full *mutator, tri_magazine *magazi
     uintptr_t slot = magazine->slots[--magazine->count];
     uint64_t granule = tri_space_granule(space, slot);
     if (!tri_lone_bit_clear(mutator, space->bits.freed, granule)) continue;
-    if (collect->marks_kept && tri_bit_test(space->bits.marked, granule))
-      tri_lone_bit_clear(mutator, space->bits.marked, granule);
     return slot;
   }
   return 0;

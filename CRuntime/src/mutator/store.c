@@ -22,11 +22,9 @@ static void tri_store_check(const tri_mutator_full *mutator, const void *value) 
 // down already, of an old reference.
 static void tri_store_log(tri_mutator_full *mutator, const void *object, const void *value) {
   tri_collect *collect = &mutator->world->collect;
-  uint64_t into = (uintptr_t)object - collect->spans.space.start, of = (uintptr_t)value - collect->spans.space.start;
   mutator->logged_stores++;
-  if (into >= collect->spans.space.reserved_bytes || of >= collect->spans.space.reserved_bytes) return;
-  if (!tri_is_old(collect, into) || tri_is_old(collect, of)) return;
-  tri_remember(collect, &mutator->remembered, into);
+  if (tri_store_makes_news(collect, (uintptr_t)object, (uintptr_t)value))
+    tri_remember(collect, &mutator->remembered, (uintptr_t)object - collect->spans.space.start);
 }
 
 void tri_store_slow(tri_mutator *mutator, void *object, void **slot, void *value) {
@@ -60,19 +58,32 @@ static void tri_move_words(void **destination, void *const *source, size_t words
     for (size_t word = words; word-- > 0;) tri_store_release(&destination[word], tri_load_relaxed(&source[word]));
 }
 
+// What was copied is read again from where it is now: the source may have changed since it was read first, and a young
+// object that nothing else refers to any more would be missed. No safepoint lies between.
+static void tri_copy_note(tri_mutator_full *mutator, const void *object, void *const *stored, size_t words) {
+  tri_collect *collect = &mutator->world->collect;
+  bool shades = mutator->fast.barrier & TRI_SHADES_NEW;
+  if (!shades && (mutator->fast.barrier != TRI_LOGS_OLD || !tri_store_is_watched(&mutator->fast, object))) return;
+  for (size_t word = 0; word < words; word++)
+    if (shades)
+      tri_barrier_record(&mutator->barrier, collect, (uintptr_t)tri_load_relaxed(&stored[word]));
+    else
+      tri_store_log(mutator, object, tri_load_relaxed(&stored[word]));
+}
+
 void tri_copy(tri_mutator *mutator, void *object, void *destination, const void *source, size_t words) {
   void **to = destination;
   void *const *from = source;
-  if (mutator->barrier) {
-    tri_mutator_full *full = tri_mutator_of(mutator);
-    tri_store_check(full, NULL);
-    for (size_t word = 0; word < words; word++)
-      if (mutator->barrier == TRI_LOGS_OLD)
-        tri_store_log(full, object, tri_load_relaxed(&from[word]));
-      else
-        tri_store_record(full, (uintptr_t)tri_load_relaxed(&to[word]), (uintptr_t)tri_load_relaxed(&from[word]));
+  if (!mutator->barrier) {
+    tri_move_words(to, from, words);
+    return;
   }
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_store_check(full, NULL);
+  for (size_t word = 0; mutator->barrier & TRI_SHADES_OLD && word < words; word++)
+    tri_barrier_record(&full->barrier, &full->world->collect, (uintptr_t)tri_load_relaxed(&to[word]));
   tri_move_words(to, from, words);
+  tri_copy_note(full, object, to, words);
 }
 
 void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words) {

@@ -9,12 +9,13 @@ struct HandCycle {
 
   // MARK: A background cycle: begin, scan, mark, finish
 
-  /// Phase mark, the barrier is on, nothing has been scanned.
-  func begin() {
+  /// Phase mark, the barrier is on, nothing has been scanned. A minor cycle, if it counts as triggered and can be one.
+  func begin(triggered: Bool = false) {
     tri_cycle_begin(heap, .background)
     tri_cycle_finish_sweep(heap)
+    let isMinor = tri_cycle_choose_generation(heap, triggered)
     tri_cycle_run_hooks(heap, .background, false)
-    tri_cycle_clear_pools(heap, false)
+    if !isMinor { tri_cycle_clear_pools(heap, false) }
     tri_cycle_set_phase(heap, .mark)
     tri_cycle_enable_barrier(heap)
   }
@@ -63,6 +64,7 @@ struct HandCycle {
     tri_cycle_begin(heap, .force)
     tri_cycle_stop_world(heap)
     tri_cycle_finish_sweep(heap)
+    _ = tri_cycle_choose_generation(heap, false)
     tri_cycle_clear_pools(heap, true)
     tri_cycle_reset_scan_state(heap)
     tri_cycle_set_phase(heap, .markTermination)

@@ -276,8 +276,7 @@ bool scenario_free_returns_a_slot_to_its_own_class(void) {
   tri_heap *heap = stepped_heap();
   tri_mutator *mutator = scenario_attach(heap, TRI_ATTACH_PRECISE);
   uintptr_t window = shortcut_use_up_a_window(mutator);
-  stepped_forced_cycle(heap); // all are dead: their span is kept for more leaves
-  stepped_forced_cycle(heap); // which nobody wanted: it is anyone's
+  stepped_forced_cycle(heap); // all are dead: their span is anyone's
   tri_free(mutator, shortcut_other_object_in(mutator, tri_layout_references(heap), window));
   for (int leaves = 0; leaves < SHORTCUT_SLOTS; leaves++) {
     void *leaf = tri_alloc_leaf_uninitialized(mutator, SHORTCUT_LEAF_BYTES);
