@@ -379,7 +379,7 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
 }
 
 // The frame that called this stays until the wait is over, and holds the registers.
-static void tri_world_admit(void *context, uintptr_t stack_pointer) {
+static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
@@ -390,13 +390,24 @@ static void tri_world_admit(void *context, uintptr_t stack_pointer) {
   tri_thread_others_unblock();
 }
 
+// A world that is not being stopped lets a mutator in at once. Only a wait sets the thread's other mutators aside, of
+// which there may be thousands; whoever holds the world lock waits for none of them.
+static void tri_world_admit(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  bool at_once = !world->stopping;
+  if (at_once) tri_world_admit_locked(world, mutator);
+  tri_lock_release(&world->lock);
+  if (!at_once) tri_thread_with_stack(tri_world_admit_after_stop, mutator);
+}
+
 tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator) {
   tri_world *world = tri_world_of_heap(heap);
   pthread_once(&tri_thread_exit_once, tri_thread_exit_key_make);
   if (tri_world_current_mutator(world)) return TRI_ALREADY_ATTACHED;
   tri_mutator_full *mutator = tri_mutator_make(world, (flags & TRI_ATTACH_PRECISE) != 0);
   if (!mutator) return TRI_OUT_OF_MEMORY;
-  tri_thread_with_stack(tri_world_admit, mutator);
+  tri_world_admit(mutator);
   mutator->next_of_thread = tri_thread_mutators;
   tri_thread_mutators = mutator;
   tri_thread_mutator_current = &mutator->fast;
