@@ -1,6 +1,7 @@
 #include "mutator/world.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/step.h"
@@ -11,8 +12,16 @@ enum {
   TRI_NEXT_WARNING_MS = 10000,
 };
 
-// This thread's mutators, innermost first. Initial-exec: no call in a shared library either.
-static __thread tri_mutator_full *tri_thread_mutators __attribute__((tls_model("initial-exec")));
+// This thread's mutators, innermost last. A thread may be attached to thousands of heaps: mutators lie pages apart, so
+// what they are looked for by stands beside their addresses. Initial-exec: no call in a shared library either.
+typedef struct tri_attachment {
+  tri_world *world;
+  tri_mutator_full *mutator;
+} tri_attachment;
+static __thread struct {
+  tri_attachment *attachments; // NULL while there is none
+  uint32_t count, capacity;
+} tri_thread __attribute__((tls_model("initial-exec")));
 // What inline code reads of it.
 __thread tri_mutator *tri_thread_mutator_current;
 static pthread_key_t tri_thread_exit_key;
@@ -50,9 +59,53 @@ void tri_world_destroy(tri_world *world) {
 // ---- One thread, several heaps ----
 
 tri_mutator_full *tri_world_current_mutator(tri_world *world) {
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
-    if (mutator->world == world) return mutator;
+  for (uint32_t index = tri_thread.count; index-- > 0;)
+    if (tri_thread.attachments[index].world == world) return tri_thread.attachments[index].mutator;
   return NULL;
+}
+
+static bool tri_thread_make_room(void) {
+  if (tri_thread.count < tri_thread.capacity) return true;
+  uint32_t capacity = tri_thread.capacity ? 2 * tri_thread.capacity : 4;
+  tri_attachment *grown = realloc(tri_thread.attachments, capacity * sizeof *grown);
+  if (!grown) return false;
+  tri_thread.attachments = grown;
+  tri_thread.capacity = capacity;
+  return true;
+}
+
+static void tri_thread_free_if_empty(void) {
+  if (tri_thread.count) return;
+  free(tri_thread.attachments);
+  tri_thread.attachments = NULL;
+  tri_thread.capacity = 0;
+}
+
+static void tri_thread_add(tri_mutator_full *mutator) {
+  TRI_ASSERT(tri_thread.count < tri_thread.capacity);
+  tri_thread.attachments[tri_thread.count++] = (tri_attachment){mutator->world, mutator};
+  tri_thread_mutator_current = &mutator->fast;
+}
+
+static void tri_thread_remove(const tri_mutator_full *mutator) {
+  uint32_t index = tri_thread.count - 1;
+  while (tri_thread.attachments[index].mutator != mutator) index--;
+  tri_thread.count--;
+  tri_attachment *at = &tri_thread.attachments[index];
+  memmove(at, at + 1, (tri_thread.count - index) * sizeof *at);
+  tri_thread_mutator_current = tri_thread.count ? &tri_thread.attachments[tri_thread.count - 1].mutator->fast : NULL;
+  tri_thread_free_if_empty();
+}
+
+// The mutator at an index, with the one that the caller comes to in a few steps on its way to the cache.
+static tri_mutator_full *tri_thread_mutator_at(uint32_t index) {
+  enum { AHEAD = 8 };
+  if (index + AHEAD < tri_thread.count) {
+    tri_mutator_full *later = tri_thread.attachments[index + AHEAD].mutator;
+    __builtin_prefetch(&later->fast, 0);
+    __builtin_prefetch(&later->stack_pointer, 1);
+  }
+  return tri_thread.attachments[index].mutator;
 }
 
 tri_mutator *tri_current_mutator(tri_heap *heap) {
@@ -103,7 +156,8 @@ static __thread uint32_t tri_thread_waits;
 
 void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved) {
   if (tri_thread_waits++ != 0) return;
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+  for (uint32_t index = 0; index < tri_thread.count; index++) {
+    tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (mutator == waiting_for || mutator->blocking) continue;
     mutator->away = true;
     tri_mutator_set_blocked(mutator, stack_pointer, saved);
@@ -112,7 +166,8 @@ void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_poin
 
 void tri_thread_others_unblock(void) {
   if (--tri_thread_waits != 0) return;
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+  for (uint32_t index = 0; index < tri_thread.count; index++) {
+    tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (!mutator->away) continue;
     tri_mutator_set_running(mutator);
     mutator->away = false;
@@ -353,8 +408,8 @@ void tri_assert_world_stopped(const tri_world *world) {
 static void tri_thread_exit(void *unused) {
   (void)unused;
   // A thread that ends without detaching: its scopes and blocking region end with it.
-  while (tri_thread_mutators) {
-    tri_mutator_full *mutator = tri_thread_mutators;
+  while (tri_thread.count) {
+    tri_mutator_full *mutator = tri_thread.attachments[tri_thread.count - 1].mutator;
     if (mutator->blocking) tri_blocking_end(&mutator->fast);
     mutator->scope_open = 0;
     mutator->scope_depth = 0;
@@ -405,12 +460,14 @@ tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator)
   tri_world *world = tri_world_of_heap(heap);
   pthread_once(&tri_thread_exit_once, tri_thread_exit_key_make);
   if (tri_world_current_mutator(world)) return TRI_ALREADY_ATTACHED;
+  if (!tri_thread_make_room()) return TRI_OUT_OF_MEMORY;
   tri_mutator_full *mutator = tri_mutator_make(world, (flags & TRI_ATTACH_PRECISE) != 0);
-  if (!mutator) return TRI_OUT_OF_MEMORY;
+  if (!mutator) {
+    tri_thread_free_if_empty();
+    return TRI_OUT_OF_MEMORY;
+  }
   tri_world_admit(mutator);
-  mutator->next_of_thread = tri_thread_mutators;
-  tri_thread_mutators = mutator;
-  tri_thread_mutator_current = &mutator->fast;
+  tri_thread_add(mutator);
   // Any value but NULL makes the destructor run.
   pthread_setspecific(tri_thread_exit_key, mutator);
   *out_mutator = &mutator->fast;
@@ -449,10 +506,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
   tri_world_dismiss_locked(world, full);
   tri_lock_release(&world->lock);
-  tri_mutator_full **link = &tri_thread_mutators;
-  while (*link != full) link = &(*link)->next_of_thread;
-  *link = full->next_of_thread;
-  tri_thread_mutator_current = tri_thread_mutators ? &tri_thread_mutators->fast : NULL;
+  tri_thread_remove(full);
   tri_mutator_unmap(full);
   return TRI_OK;
 }
