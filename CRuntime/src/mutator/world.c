@@ -130,23 +130,21 @@ static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_p
   if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world);
 }
 
-static void tri_mutator_wait_until_let_go(tri_mutator_full *mutator) {
-  tri_world *world = mutator->world;
-  tri_lock_acquire(&world->lock);
-  for (;;) {
-    uint32_t blocked = TRI_MUTATOR_BLOCKED;
-    if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) break;
-    tri_lock_wait(&world->lock, &world->resumed, 0);
-  }
-  tri_lock_release(&world->lock);
+// false while the collector holds it.
+static bool tri_mutator_try_set_running(tri_mutator_full *mutator) {
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) return false;
+  // Stale registers would keep garbage alive at the next stop.
+  mutator->registers = (tri_registers){{0}};
+  return true;
 }
 
 static void tri_mutator_set_running(tri_mutator_full *mutator) {
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING))
-    tri_mutator_wait_until_let_go(mutator);
-  // Stale registers would keep garbage alive at the next stop.
-  mutator->registers = (tri_registers){{0}};
+  if (tri_mutator_try_set_running(mutator)) return;
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  while (!tri_mutator_try_set_running(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_lock_release(&world->lock);
 }
 
 // ---- One thread, several heaps ----
@@ -185,11 +183,10 @@ void tri_blocking_begin_saved(tri_mutator *mutator, uintptr_t unused, const tri_
   tri_mutator_set_blocked(full, tri_registers_stack_pointer(saved), saved);
 }
 
-static void tri_blocking_end_below(void *context, uintptr_t stack_pointer) {
+static void tri_blocking_end_held(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_mutator_set_running(mutator);
-  mutator->blocking = false;
   tri_thread_others_unblock();
 }
 
@@ -198,7 +195,9 @@ void tri_blocking_end(tri_mutator *mutator) {
   TRI_CHECK(full->thread_token == tri_thread_token(), "ending a blocking region of another thread's mutator");
   TRI_CHECK(full->blocking, "ending a blocking region that was not begun");
   tri_step(TRI_STEP_BLOCKING_END);
-  tri_thread_with_stack(tri_blocking_end_below, full);
+  // Only a wait sets the thread's other mutators aside.
+  if (!tri_mutator_try_set_running(full)) tri_thread_with_stack(tri_blocking_end_held, full);
+  full->blocking = false;
   tri_safepoint(mutator);
 }
 
