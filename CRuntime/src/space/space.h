@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "space/bitmaps.h"
 #include "space/meta_alloc.h"
+#include "space/registry.h"
 
 /// A layout-map entry: a span class, and whether its objects hold no references.
 typedef uint16_t tri_layout_entry;
@@ -40,6 +41,7 @@ typedef struct tri_space {
   struct tri_chunk *chunks;     // [lock:pages]
   void *reservation;            // [const]
   size_t reservation_bytes;     // [const]
+  tri_reservation registered;
   tri_lock pages_lock;
   uint32_t chunk_count;      // [lock:pages] committed chunks
   uint32_t first_maybe_free; // [lock:pages] no chunk below it has a free block
