@@ -28,6 +28,8 @@ static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
 };
 
 enum { TRI_VM_PAGE_BYTES = 4096, TRI_RESERVATION_SMALLEST = 16 << 20 };
+// Larger saves mappings in more heaps, smaller commits less where that counts.
+static const uint64_t TRI_TABLES_WHOLE_BYTES_MAX = UINT64_C(4) << 30;
 
 static uint64_t tri_table_bytes(enum tri_table table, uint64_t heap_bytes) {
   return tri_align_up(heap_bytes >> tri_table_shift[table], TRI_VM_PAGE_BYTES);
@@ -119,19 +121,45 @@ void tri_space_destroy(tri_space *space) {
   tri_vm_release(space->reservation, space->reservation_bytes);
 }
 
+// Committed in part, each of the eight tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
+// would take 18. The tables of a heap that is not large are committed whole, and it takes 3. That is 138 MiB of
+// addresses for 4 GiB, and no memory: not even where every mapping is given huge pages, of which each table would touch
+// one.
+static bool tri_space_commit_small_tables(const tri_space *space) {
+  if (space->reserved_bytes > TRI_TABLES_WHOLE_BYTES_MAX) return false;
+  char *start = tri_space_table(space, TRI_TABLE_A);
+  size_t bytes = space->reservation_bytes - space->reserved_bytes;
+  // Refused where the system counts what is committed, and this is too much: then in part.
+  if (!tri_vm_commit(start, bytes)) return false;
+  if (!space->huge_pages) tri_vm_wish_huge_pages(start, bytes, false);
+  return true;
+}
+
+// Makes every table cover the heap up to `grown`. A refusal half way leaves committed but unused table pages, which the
+// next attempt commits again.
+static bool tri_space_cover_locked(tri_space *space, uint64_t grown) {
+  if (grown <= space->covered_bytes) return true;
+  if (space->covered_bytes == 0 && tri_space_commit_small_tables(space)) {
+    space->covered_bytes = space->reserved_bytes;
+    return true;
+  }
+  for (int table = 0; table < TRI_TABLE_COUNT; table++) {
+    uint64_t had = space->covered_bytes ? tri_table_bytes((enum tri_table)table, space->covered_bytes) : 0;
+    uint64_t needs = tri_table_bytes((enum tri_table)table, grown);
+    char *start = tri_space_table(space, (enum tri_table)table);
+    if (!tri_vm_commit(start + had, needs - had)) return false;
+  }
+  space->covered_bytes = grown;
+  return true;
+}
+
 tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
   uint64_t old = space->committed_bytes;
   uint64_t grown = old + tri_align_up(bytes, space->arena_bytes);
   if (grown > space->reserved_bytes || grown < old) grown = space->reserved_bytes;
   if (grown - old < bytes) return TRI_LIMIT_REACHED;
-  // Tables first: a page that can be handed out must have its bits. A refusal half way leaves committed but
-  // unused table pages, which the next attempt commits again.
-  for (int table = 0; table < TRI_TABLE_COUNT; table++) {
-    uint64_t had = tri_table_bytes((enum tri_table)table, old), needs = tri_table_bytes((enum tri_table)table, grown);
-    if (old == 0) had = 0;
-    char *start = tri_space_table(space, (enum tri_table)table);
-    if (!tri_vm_commit(start + had, needs - had)) return TRI_OUT_OF_MEMORY;
-  }
+  // Tables first: a page that can be handed out must have its bits.
+  if (!tri_space_cover_locked(space, grown)) return TRI_OUT_OF_MEMORY;
   if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
   if (space->huge_pages) tri_vm_wish_huge_pages((void *)(space->start + old), grown - old, true);
   tri_store_release(&space->committed_bytes, grown);

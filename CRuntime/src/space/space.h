@@ -3,10 +3,10 @@
 //   | heap (objects) | A | M | F | C | page map | layout map | spans | chunks |
 //
 // The reservation is one mapping without access; heap and tables are committed together, arena by arena,
-// from the front. So "is this pointer mine" is a subtraction and a comparison, and the number of
-// mappings does not grow with use.
+// from the front; the tables of a heap up to 4 GiB all at once. So "is this pointer mine" is a subtraction and a
+// comparison, and the number of mappings does not grow with use.
 //
-// Invariants  committed_bytes only grows, by whole arenas; every table covers at least committed_bytes.
+// Invariants  committed_bytes only grows, by whole arenas; every table covers at least covered_bytes, which is no less.
 // Callers     growth: holding the page lock. Reading tables: anyone, below committed_bytes.
 // Not here    which pages are free (page_alloc.h), what the bits mean (bitmaps.h).
 #ifndef TRI_SPACE_SPACE_H
@@ -34,6 +34,7 @@ typedef struct tri_space {
   uintptr_t start;          // [const] first byte of the heap, chunk-aligned
   uint64_t reserved_bytes;  // [const] of the heap alone, whole chunks
   uint64_t committed_bytes; // [lock:pages; atomic] whole arenas
+  uint64_t covered_bytes;   // [lock:pages] of the heap, by the tables
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
