@@ -84,7 +84,6 @@ typedef struct tri_mutator_full {
   void *handshake_context;                  // [lock:world]
   bool handshake_running;                   // [lock:world] the owner is at it
 
-  tri_barrier_buffer barrier;
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
   tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
   uint32_t loaded_windows;    // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
@@ -100,6 +99,7 @@ typedef struct tri_mutator_full {
   uint64_t freed_bytes;              // [owner; relaxed read] explicitly
   int64_t unaccounted_bytes;         // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes;  // [owner]
+  tri_barrier_buffer barrier;        // last: a page that is not touched before much is recorded
 } tri_mutator_full;
 _Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&
                    offsetof(tri_mutator_full, away) == 2 * TRI_CACHE_LINE_BYTES - 1,

@@ -42,7 +42,7 @@ tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool hug
   spans->layout_count = 1;
   spans->sweep_generation = 1;
   spans->tag_value = 1; // with mask 0: no word is an immediate
-  if (!tri_spans_tables_init(spans) || !tri_size_classes_init(spans->size_classes, &spans->space.meta))
+  if (!tri_spans_tables_init(spans))
     status = TRI_OUT_OF_MEMORY;
   else
     status = tri_spans_make_standard_layouts(spans);
@@ -105,7 +105,7 @@ static tri_span_class *tri_spans_make_class_locked(tri_spans *spans, struct tri_
     return NULL;
   }
   class->layout = layout;
-  class->info = &spans->size_classes[size_class];
+  class->info = &tri_size_classes()[size_class];
   class->size_class = size_class;
   class->id = spans->class_count;
   class->scan_mask = tri_span_class_mask(layout, class->info->slot_bytes);
