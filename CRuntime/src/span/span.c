@@ -2,21 +2,24 @@
 
 #include "os/vm.h"
 
-enum { TRI_CLASS_TABLE_ENTRIES = TRI_SPAN_CLASS_MAX + 2 };
+enum {
+  TRI_CLASS_TABLE_ENTRIES = TRI_SPAN_CLASS_MAX + 2,
+  TRI_CLASS_TABLE_BYTES = TRI_CLASS_TABLE_ENTRIES * 8, // of each of three
+};
 _Static_assert((int)TRI_SPAN_CLASS_MAX < (int)TRI_ENTRY_MIXED, "class ids and the mixed mark differ");
 
 static bool tri_spans_tables_init(tri_spans *spans) {
   // Zero pages until used: a small heap touches one page of each.
-  spans->classes = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->classes);
-  spans->layouts = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->layouts);
-  spans->scan_masks = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->scan_masks);
-  return spans->classes && spans->layouts && spans->scan_masks;
+  char *tables = tri_vm_map(3 * TRI_CLASS_TABLE_BYTES);
+  if (!tables) return false;
+  spans->classes = (void *)tables;
+  spans->layouts = (void *)(tables + TRI_CLASS_TABLE_BYTES);
+  spans->scan_masks = (void *)(tables + 2 * TRI_CLASS_TABLE_BYTES);
+  return true;
 }
 
 static void tri_spans_tables_destroy(tri_spans *spans) {
-  if (spans->classes) tri_vm_release(spans->classes, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->classes);
-  if (spans->layouts) tri_vm_release(spans->layouts, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->layouts);
-  if (spans->scan_masks) tri_vm_release(spans->scan_masks, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->scan_masks);
+  if (spans->classes) tri_vm_release(spans->classes, 3 * TRI_CLASS_TABLE_BYTES);
 }
 
 static tri_status tri_spans_make_standard_layouts(tri_spans *spans) {
