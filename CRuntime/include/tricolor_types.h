@@ -148,7 +148,10 @@ typedef struct tri_options {
   /// no limit but the reservation. Environment TRICOLOR_LIMIT, with KiB, MiB, GiB.
   uint64_t limit_bytes;
   /// Address space set aside; memory is used only as the heap grows. 0 (the default): 64 GiB, or eight
-  /// times physical memory if that is larger; when the system grants less, a quarter of what it grants.
+  /// times physical memory if that is larger, but at most a 32nd part of what the heaps of this process have left
+  /// of half the address space; at least 4 GiB (1 GiB from some eight thousand heaps on). So there may be thousands,
+  /// and only the first few hundred can grow beyond 4 GiB: give a number to one that has to. When the system grants
+  /// less, a quarter of what it grants, and less the more heaps there are.
   uint64_t reservation_bytes;
   tri_barrier_policy barrier;
   /// Ignored under TRI_BARRIER_STOP_THE_WORLD and from the first custom layout on: both allow stores that the barrier

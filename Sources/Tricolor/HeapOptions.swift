@@ -65,7 +65,10 @@ public struct HeapOptions: Sendable {
   /// Environment `TRICOLOR_LIMIT`.
   public var limitBytes: UInt64?
   /// Bytes of address space set aside, at most 2^46; memory is used only as the heap grows. Default nil: 64 GiB, or
-  /// eight times physical memory if that is larger, or a quarter of what the system grants.
+  /// eight times physical memory if that is larger, but at most a 32nd part of what the heaps of this process have
+  /// left of half the address space; at least 4 GiB (1 GiB from some eight thousand heaps on). So there may be
+  /// thousands, and only the first few hundred can grow beyond 4 GiB: give a number to one that has to. When the system
+  /// grants less, a quarter of what it grants, and less the more heaps there are.
   public var reservationBytes: UInt64?
   /// Default `.hybrid`: the shortest final stop.
   public var barrier: Barrier = .hybrid

@@ -128,7 +128,54 @@ import TricolorCore
     }
   }
 
+  // MARK: Many heaps
+
+  @Test("two thousand heaps fit in a process, all of them in use", arguments: [UInt64(0), 1 << 30])
+  func thousands(_ reservation: UInt64) async {
+    await #expect(processExitsWith: .success) { [reservation = reservation as UInt64] in
+      try useHeapsAtOnce(20) { $0.reservation_bytes = reservation }
+      let mappings = countMappings()
+      try useHeapsAtOnce(2000) { $0.reservation_bytes = reservation }
+      let more = countMappings() - mappings
+      #expect(more <= 24, "\(more) more mappings")
+    }
+  }
+
+  @Test("a default heap reserves all it could use, and less when other heaps hold much of the address space")
+  func defaultReservations() async {
+    await #expect(processExitsWith: .success) {
+      let gib: UInt64 = 1 << 30
+      let wanted = max(64 * gib, 8 * UInt64(sysconf(Int32(_SC_PHYS_PAGES))) * 4096)
+      var left = 65536 * gib  // of half the address space
+      var heaps: [TestHeap] = []
+      for _ in 0..<600 {
+        let heap = try TestHeap { $0.reservation_bytes = 0 }
+        heaps.append(heap)
+        let bytes = try reserved(heap)
+        let expected = max(4 * gib, min(wanted, left / 32))
+        #expect(bytes >= expected && bytes < expected + 2 << 20)
+        left -= min(left, bytes)
+      }
+      #expect(try reserved(heaps[599]) == 4 * gib)
+      // What they held can be had again when they are gone.
+      heaps.removeAll()
+      #expect(try reserved(TestHeap { $0.reservation_bytes = 0 }) >= min(wanted, 2048 * gib))
+    }
+  }
+
   // MARK: Little address space
+
+  @Test("where the system grants little address space, a hundred heaps share it")
+  func littleForMany() async {
+    await #expect(processExitsWith: .success) {
+      let limit = rlim_t((addressSpaceKiB() << 10) + 16 << 30)
+      var limits = rlimit(rlim_cur: limit, rlim_max: limit)
+      #expect(setrlimit(__rlimit_resource_t(9), &limits) == 0)  // RLIMIT_AS
+      let first = try TestHeap { $0.reservation_bytes = 0 }
+      #expect(try reserved(first) >= 1 << 31)
+      try useHeapsAtOnce(100) { $0.reservation_bytes = 0 }
+    }
+  }
 
   @Test(
     "under a small limit of address space a heap is smaller, or refused, and works", arguments: [20, 60, 200, 1000])
@@ -202,11 +249,14 @@ import TricolorCore
     }
   }
 
-  @Test("memory refused in the middle of growth leaves what there is intact")
-  func refusedGrowth() async {
-    await #expect(processExitsWith: .success) {
+  // The tables of the smaller heap are committed whole, those of the larger one with each arena.
+  @Test(
+    "memory refused in the middle of growth leaves what there is intact", arguments: [UInt64(256) << 20, 8 << 30])
+  func refusedGrowth(_ reservation: UInt64) async {
+    await #expect(processExitsWith: .success) { [reservation = reservation as UInt64] in
       for skip in 0..<UInt32(24) {
         let heap = try TestHeap {
+          $0.reservation_bytes = reservation
           $0.verify = 0
           $0.checkmark = 0
         }
@@ -232,7 +282,7 @@ import TricolorCore
             #expect(status == .ok || status == .outOfMemory || status == .limitReached)
           }
           tri_testing_refuse_memory(0, 0)
-          #expect(refused > 0 || skip > 10, "\(skip): \(refused)")
+          #expect(refused > 0 || skip > (reservation > 4 << 30 ? 10 : 2), "\(skip): \(refused)")
           let length = 1000 + 40 - refused
           #expect(listLength(kept.pointee) == length, "\(skip): \(refused)")
           #expect(mutator.allocate(layout, 5 << 20).status == .ok, "\(skip): \(refused)")
@@ -259,6 +309,29 @@ private func useHeaps(_ count: Int) throws {
       heap.collector.gc(.force)
     }
     heap.close()
+  }
+}
+
+private func reserved(_ heap: TestHeap) throws -> UInt64 {
+  try heap.attached { UInt64($0.pointer.pointee.heap_bytes) }
+}
+
+/// This thread stays attached to all of them, and a few collect.
+private func useHeapsAtOnce(_ count: Int, _ change: (inout tri_options) -> Void) throws {
+  let heaps = try (0..<count).map { _ in try TestHeap(change) }
+  let mutators = try heaps.map { heap in
+    var mutator: MutatorPointer?
+    try #require(tri_attach(heap.heap, UInt32(TRI_ATTACH_PRECISE), &mutator) == .ok)
+    return TestMutator(pointer: mutator!, heap: heap.heap)
+  }
+  for mutator in mutators { _ = tri_handle_make(mutator.pointer, mutator.node()) }
+  for index in stride(from: 0, to: count, by: 100) { #expect(heaps[index].liveObjects() == 1) }
+  // From both ends: a thread finds its heaps in any order.
+  for index in 0..<count {
+    let mutator = mutators[index % 2 == 0 ? index / 2 : count - 1 - index / 2]
+    #expect(tri_current_mutator(mutator.heap) == mutator.pointer)
+    #expect(tri_detach(mutator.pointer) == .ok)
+    #expect(tri_current_mutator(mutator.heap) == nil)
   }
 }
 

@@ -115,9 +115,9 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
 // Every object that is still alive is destroyed, in address order; none of them may look at another.
 static void tri_heap_destroy_live_objects(tri_heap *heap) {
   const tri_spans *spans = &heap->world.collect.spans;
-  uint64_t indices = spans->space.committed_bytes >> (TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2);
-  for (uint64_t index = 0; index < indices; index++) {
-    const tri_span *span = tri_span_by_index(spans, (uint32_t)index);
+  uint32_t end = tri_span_index_end(spans); // not all that is committed: reading the table would make it resident
+  for (uint32_t index = 0; index < end; index++) {
+    const tri_span *span = tri_span_by_index(spans, index);
     if (span->state == TRI_SPAN_FREE) continue;
     const struct tri_layout *layout = tri_span_layout(spans, span);
     if (!layout->description.destroy) continue;

@@ -23,13 +23,13 @@ typedef struct tri_cycle_record {
 typedef struct tri_helpers {
   tri_lock lock; // rank sweep: never taken with lower ones missing
   pthread_cond_t wake, done;
-  pthread_t threads[64];
-  tri_marker markers[64];
   uint32_t wanted;  // [const] helpers besides the calling thread
   uint32_t started; // [lock]
   uint32_t job;     // [lock] goes up when there is work
   uint32_t busy;    // [lock]
   bool quit;        // [lock]
+  pthread_t threads[64];
+  tri_marker markers[64];
 } tri_helpers;
 
 typedef struct tri_collector_thread {
@@ -51,7 +51,6 @@ struct tri_heap {
   tri_cycle_record cycle;
   tri_marker marker; // [cycle lock] the collecting thread's
   bool marker_ready;
-  tri_helpers helpers;
   tri_collector_thread collector;
   // Totals. [cycle lock; atomic read]
   uint64_t cycles, cycles_forced, cycles_minor;
@@ -68,6 +67,7 @@ struct tri_heap {
   size_t hook_count, hook_capacity;
   uint64_t hook_numbers;
   tri_lock hooks_lock;
+  tri_helpers helpers; // last: what helpers need fills pages that a heap without them never touches
 };
 
 /// Marks with helpers until nothing is grey. The world is stopped.

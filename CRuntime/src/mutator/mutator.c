@@ -37,7 +37,8 @@ static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
   tri_lock_release(&world->lock);
   if (!mutator) return NULL;
   uint16_t number = mutator->number;
-  memset(mutator, 0, sizeof *mutator);
+  memset(mutator, 0, offsetof(tri_mutator_full, barrier));
+  mutator->barrier.count = 0;
   mutator->number = number;
   return mutator;
 }

@@ -11,6 +11,8 @@
 #ifndef TRI_MUTATOR_MUTATOR_H
 #define TRI_MUTATOR_MUTATOR_H
 
+#include <stddef.h>
+
 #include "collect/barrier.h"
 #include "collect/remember.h"
 #include "os/thread.h"
@@ -65,29 +67,28 @@ typedef struct tri_mutator_full {
   struct tri_world *world; // [const]
   uintptr_t thread_token;  // [const] who may use it
   uint64_t thread_id;      // [const] for messages
-  uint16_t number;         // [const] where the heap keeps it (world.h); 0: it has no number
-  tri_stack_bounds stack;  // [const]
-  bool precise;            // [const] the native stack is not scanned
-  uint32_t state;          // [atomic] tri_mutator_state
-  uint32_t lone_busy;      // [atomic] between tri_lone_enter() and tri_lone_leave()
 
-  struct tri_mutator_full *next, *previous; // [lock:world]
-  struct tri_mutator_full *next_of_thread;  // [owner] other heaps this thread is attached to
-  tri_handshake_function *handshake;        // [lock:world] what to do at the next safepoint; NULL when done
-  void *handshake_context;                  // [lock:world]
-  bool handshake_running;                   // [lock:world] the owner is at it
-
+  // Setting a mutator aside and taking it back touches these: one cache line, and a thread may have thousands.
   uintptr_t stack_pointer; // [owner; read while stopped] everything of the stack above it is live
   tri_registers registers; // [owner; read while stopped] of a blocked mutator
+  uint32_t state;          // [atomic] tri_mutator_state
   bool stack_grey;         // [owner; collector while stopped] not yet scanned in this cycle
   bool allocates_black;    // [owner; collector while stopped] refills and large objects set M
   bool blocking;           // [owner] inside a blocking region
   bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
-  tri_barrier_buffer barrier;
+  tri_stack_bounds stack;                   // [const]
+  bool precise;                             // [const] the native stack is not scanned
+  uint16_t number;                          // [const] where the heap keeps it (world.h); 0: it has no number
+  uint32_t lone_busy;                       // [atomic] between tri_lone_enter() and tri_lone_leave()
+  struct tri_mutator_full *next, *previous; // [lock:world]
+  tri_handshake_function *handshake;        // [lock:world] what to do at the next safepoint; NULL when done
+  void *handshake_context;                  // [lock:world]
+  bool handshake_running;                   // [lock:world] the owner is at it
+
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
   tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
-  uint32_t loaded_windows; // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
+  uint32_t loaded_windows;    // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 
   tri_scope_block *scopes;           // [owner; read while stopped] innermost block
   size_t scope_depth;                // slots in use, over all blocks
@@ -100,9 +101,13 @@ typedef struct tri_mutator_full {
   struct tri_magazine *magazines;    // [owner; collector while stopped] NULL until the first explicit free
   bool magazines_used;
   uint64_t freed_bytes;              // [owner; relaxed read] explicitly
-  int64_t unaccounted_bytes; // [owner] allocated and not yet in the heap's counters; negative after a drop
+  int64_t unaccounted_bytes;         // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes;  // [owner]
+  tri_barrier_buffer barrier;        // last: a page that is not touched before much is recorded
 } tri_mutator_full;
+_Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&
+                   offsetof(tri_mutator_full, away) == 2 * TRI_CACHE_LINE_BYTES - 1,
+               "what setting aside touches is one cache line");
 
 /// Whether its thread may use it now.
 #define tri_mutator_is_usable(mutator) (!(mutator)->blocking && !(mutator)->away)

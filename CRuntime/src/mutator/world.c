@@ -1,6 +1,7 @@
 #include "mutator/world.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/step.h"
@@ -13,8 +14,16 @@ enum {
   TRI_NEXT_WARNING_MS = 10000,
 };
 
-// This thread's mutators, innermost first. Initial-exec: no call in a shared library either.
-static __thread tri_mutator_full *tri_thread_mutators __attribute__((tls_model("initial-exec")));
+// This thread's mutators, innermost last. A thread may be attached to thousands of heaps: mutators lie pages apart, so
+// what they are looked for by stands beside their addresses. Initial-exec: no call in a shared library either.
+typedef struct tri_attachment {
+  tri_world *world;
+  tri_mutator_full *mutator;
+} tri_attachment;
+static __thread struct {
+  tri_attachment *attachments; // NULL while there is none
+  uint32_t count, capacity;
+} tri_thread __attribute__((tls_model("initial-exec")));
 // What inline code reads of it.
 __thread tri_mutator *tri_thread_mutator_current;
 static pthread_key_t tri_thread_exit_key;
@@ -64,9 +73,53 @@ void tri_world_destroy(tri_world *world) {
 // ---- One thread, several heaps ----
 
 tri_mutator_full *tri_world_current_mutator(tri_world *world) {
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread)
-    if (mutator->world == world) return mutator;
+  for (uint32_t index = tri_thread.count; index-- > 0;)
+    if (tri_thread.attachments[index].world == world) return tri_thread.attachments[index].mutator;
   return NULL;
+}
+
+static bool tri_thread_make_room(void) {
+  if (tri_thread.count < tri_thread.capacity) return true;
+  uint32_t capacity = tri_thread.capacity ? 2 * tri_thread.capacity : 4;
+  tri_attachment *grown = realloc(tri_thread.attachments, capacity * sizeof *grown);
+  if (!grown) return false;
+  tri_thread.attachments = grown;
+  tri_thread.capacity = capacity;
+  return true;
+}
+
+static void tri_thread_free_if_empty(void) {
+  if (tri_thread.count) return;
+  free(tri_thread.attachments);
+  tri_thread.attachments = NULL;
+  tri_thread.capacity = 0;
+}
+
+static void tri_thread_add(tri_mutator_full *mutator) {
+  TRI_ASSERT(tri_thread.count < tri_thread.capacity);
+  tri_thread.attachments[tri_thread.count++] = (tri_attachment){mutator->world, mutator};
+  tri_thread_mutator_current = &mutator->fast;
+}
+
+static void tri_thread_remove(const tri_mutator_full *mutator) {
+  uint32_t index = tri_thread.count - 1;
+  while (tri_thread.attachments[index].mutator != mutator) index--;
+  tri_thread.count--;
+  tri_attachment *at = &tri_thread.attachments[index];
+  memmove(at, at + 1, (tri_thread.count - index) * sizeof *at);
+  tri_thread_mutator_current = tri_thread.count ? &tri_thread.attachments[tri_thread.count - 1].mutator->fast : NULL;
+  tri_thread_free_if_empty();
+}
+
+// The mutator at an index, with the one that the caller comes to in a few steps on its way to the cache.
+static tri_mutator_full *tri_thread_mutator_at(uint32_t index) {
+  enum { AHEAD = 8 };
+  if (index + AHEAD < tri_thread.count) {
+    tri_mutator_full *later = tri_thread.attachments[index + AHEAD].mutator;
+    __builtin_prefetch(&later->fast, 0);
+    __builtin_prefetch(&later->stack_pointer, 1);
+  }
+  return tri_thread.attachments[index].mutator;
 }
 
 tri_mutator *tri_current_mutator(tri_heap *heap) {
@@ -91,23 +144,21 @@ static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_p
   if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world);
 }
 
-static void tri_mutator_wait_until_let_go(tri_mutator_full *mutator) {
-  tri_world *world = mutator->world;
-  tri_lock_acquire(&world->lock);
-  for (;;) {
-    uint32_t blocked = TRI_MUTATOR_BLOCKED;
-    if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) break;
-    tri_lock_wait(&world->lock, &world->resumed, 0);
-  }
-  tri_lock_release(&world->lock);
+// false while the collector holds it.
+static bool tri_mutator_try_set_running(tri_mutator_full *mutator) {
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) return false;
+  // Stale registers would keep garbage alive at the next stop.
+  mutator->registers = (tri_registers){{0}};
+  return true;
 }
 
 static void tri_mutator_set_running(tri_mutator_full *mutator) {
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING))
-    tri_mutator_wait_until_let_go(mutator);
-  // Stale registers would keep garbage alive at the next stop.
-  mutator->registers = (tri_registers){{0}};
+  if (tri_mutator_try_set_running(mutator)) return;
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  while (!tri_mutator_try_set_running(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_lock_release(&world->lock);
 }
 
 // ---- One thread, several heaps ----
@@ -117,7 +168,8 @@ static __thread uint32_t tri_thread_waits;
 
 void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved) {
   if (tri_thread_waits++ != 0) return;
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+  for (uint32_t index = 0; index < tri_thread.count; index++) {
+    tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (mutator == waiting_for || mutator->blocking) continue;
     mutator->away = true;
     tri_mutator_set_blocked(mutator, stack_pointer, saved);
@@ -126,7 +178,8 @@ void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_poin
 
 void tri_thread_others_unblock(void) {
   if (--tri_thread_waits != 0) return;
-  for (tri_mutator_full *mutator = tri_thread_mutators; mutator; mutator = mutator->next_of_thread) {
+  for (uint32_t index = 0; index < tri_thread.count; index++) {
+    tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (!mutator->away) continue;
     tri_mutator_set_running(mutator);
     mutator->away = false;
@@ -144,11 +197,10 @@ void tri_blocking_begin_saved(tri_mutator *mutator, uintptr_t unused, const tri_
   tri_mutator_set_blocked(full, tri_registers_stack_pointer(saved), saved);
 }
 
-static void tri_blocking_end_below(void *context, uintptr_t stack_pointer) {
+static void tri_blocking_end_held(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_mutator_set_running(mutator);
-  mutator->blocking = false;
   tri_thread_others_unblock();
 }
 
@@ -157,7 +209,9 @@ void tri_blocking_end(tri_mutator *mutator) {
   TRI_CHECK(full->thread_token == tri_thread_token(), "ending a blocking region of another thread's mutator");
   TRI_CHECK(full->blocking, "ending a blocking region that was not begun");
   tri_step(TRI_STEP_BLOCKING_END);
-  tri_thread_with_stack(tri_blocking_end_below, full);
+  // Only a wait sets the thread's other mutators aside.
+  if (!tri_mutator_try_set_running(full)) tri_thread_with_stack(tri_blocking_end_held, full);
+  full->blocking = false;
   tri_safepoint(mutator);
 }
 
@@ -367,8 +421,8 @@ void tri_assert_world_stopped(const tri_world *world) {
 static void tri_thread_exit(void *unused) {
   (void)unused;
   // A thread that ends without detaching: its scopes and blocking region end with it.
-  while (tri_thread_mutators) {
-    tri_mutator_full *mutator = tri_thread_mutators;
+  while (tri_thread.count) {
+    tri_mutator_full *mutator = tri_thread.attachments[tri_thread.count - 1].mutator;
     if (mutator->blocking) tri_blocking_end(&mutator->fast);
     mutator->scope_open = 0;
     mutator->scope_depth = 0;
@@ -403,7 +457,7 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
 }
 
 // The frame that called this stays until the wait is over, and holds the registers.
-static void tri_world_admit(void *context, uintptr_t stack_pointer) {
+static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
@@ -414,16 +468,29 @@ static void tri_world_admit(void *context, uintptr_t stack_pointer) {
   tri_thread_others_unblock();
 }
 
+// A world that is not being stopped lets a mutator in at once. Only a wait sets the thread's other mutators aside, of
+// which there may be thousands; whoever holds the world lock waits for none of them.
+static void tri_world_admit(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  bool at_once = !world->stopping;
+  if (at_once) tri_world_admit_locked(world, mutator);
+  tri_lock_release(&world->lock);
+  if (!at_once) tri_thread_with_stack(tri_world_admit_after_stop, mutator);
+}
+
 tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator) {
   tri_world *world = tri_world_of_heap(heap);
   pthread_once(&tri_thread_exit_once, tri_thread_exit_key_make);
   if (tri_world_current_mutator(world)) return TRI_ALREADY_ATTACHED;
+  if (!tri_thread_make_room()) return TRI_OUT_OF_MEMORY;
   tri_mutator_full *mutator = tri_mutator_make(world, (flags & TRI_ATTACH_PRECISE) != 0);
-  if (!mutator) return TRI_OUT_OF_MEMORY;
-  tri_thread_with_stack(tri_world_admit, mutator);
-  mutator->next_of_thread = tri_thread_mutators;
-  tri_thread_mutators = mutator;
-  tri_thread_mutator_current = &mutator->fast;
+  if (!mutator) {
+    tri_thread_free_if_empty();
+    return TRI_OUT_OF_MEMORY;
+  }
+  tri_world_admit(mutator);
+  tri_thread_add(mutator);
   // Any value but NULL makes the destructor run.
   pthread_setspecific(tri_thread_exit_key, mutator);
   *out_mutator = &mutator->fast;
@@ -464,10 +531,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
   tri_world_dismiss_locked(world, full);
   tri_lock_release(&world->lock);
-  tri_mutator_full **link = &tri_thread_mutators;
-  while (*link != full) link = &(*link)->next_of_thread;
-  *link = full->next_of_thread;
-  tri_thread_mutator_current = tri_thread_mutators ? &tri_thread_mutators->fast : NULL;
+  tri_thread_remove(full);
   tri_mutator_retire(full);
   return TRI_OK;
 }

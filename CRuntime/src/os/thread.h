@@ -8,7 +8,7 @@ typedef struct tri_stack_bounds {
   uintptr_t low, high;
 } tri_stack_bounds;
 
-/// The calling thread's native stack; false when the system does not tell.
+/// The calling thread's native stack; false when the system does not tell. Cheap from the second time on.
 bool tri_thread_stack_bounds(tri_stack_bounds *out);
 /// The kernel's number of the calling thread, for messages.
 uint64_t tri_thread_id(void);

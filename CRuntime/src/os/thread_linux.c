@@ -5,13 +5,21 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 __thread char tri_thread_token_byte;
 
-bool tri_thread_stack_bounds(tri_stack_bounds *out) {
+// What the system library told this thread last, and the limit of stacks it told it under. Initial-exec: no call in a
+// shared library either.
+static __thread struct {
+  tri_stack_bounds bounds;
+  rlim_t limit_bytes;
+} tri_thread_stack __attribute__((tls_model("initial-exec")));
+
+static bool tri_thread_stack_bounds_ask(tri_stack_bounds *out) {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return false;
   void *low = NULL;
@@ -21,6 +29,23 @@ bool tri_thread_stack_bounds(tri_stack_bounds *out) {
   if (error != 0) return false;
   out->low = (uintptr_t)low;
   out->high = (uintptr_t)low + bytes;
+  return true;
+}
+
+// For the main thread the system library reads /proc/self/maps, which takes as long as the process has mappings. Its
+// stack ends where the limit says, so the answer holds while that stays; without a limit it ends at the nearest
+// mapping, which may be new. Other threads' stacks neither move nor grow, and a forked child runs on what its parent
+// copied.
+bool tri_thread_stack_bounds(tri_stack_bounds *out) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) != 0) return tri_thread_stack_bounds_ask(out);
+  bool known =
+      tri_thread_stack.bounds.high && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur == tri_thread_stack.limit_bytes;
+  if (!known) {
+    if (!tri_thread_stack_bounds_ask(&tri_thread_stack.bounds)) return false;
+    tri_thread_stack.limit_bytes = limit.rlim_cur;
+  }
+  *out = tri_thread_stack.bounds;
   return true;
 }
 

@@ -1,40 +1,34 @@
 #include "space/registry.h"
 
 #include <pthread.h>
-#include <stdlib.h>
-
-typedef struct tri_reservation {
-  struct tri_reservation *next;
-  uintptr_t start;
-  uint64_t bytes;
-} tri_reservation;
 
 // Statically initialised: there is no moment before the first heap. The innermost lock of all: nothing is called
 // while it is held.
 static pthread_mutex_t tri_registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static tri_reservation *tri_reservations;
+static tri_registry_totals tri_registry_totals_now;
 
-bool tri_registry_add(uintptr_t start, uint64_t bytes) {
-  tri_reservation *reservation = malloc(sizeof *reservation);
-  if (!reservation) return false;
+void tri_registry_add(tri_reservation *reservation) {
   pthread_mutex_lock(&tri_registry_lock);
-  *reservation = (tri_reservation){tri_reservations, start, bytes};
+  reservation->previous = NULL;
+  reservation->next = tri_reservations;
+  if (reservation->next) reservation->next->previous = reservation;
   tri_reservations = reservation;
+  tri_registry_totals_now.heaps++;
+  tri_registry_totals_now.bytes += reservation->bytes;
   pthread_mutex_unlock(&tri_registry_lock);
-  return true;
 }
 
-void tri_registry_remove(uintptr_t start) {
-  tri_reservation *found = NULL;
+void tri_registry_remove(tri_reservation *reservation) {
   pthread_mutex_lock(&tri_registry_lock);
-  for (tri_reservation **link = &tri_reservations; *link && !found; link = &(*link)->next) {
-    if ((*link)->start != start) continue;
-    found = *link;
-    *link = found->next;
-    break;
-  }
+  if (reservation->previous)
+    reservation->previous->next = reservation->next;
+  else
+    tri_reservations = reservation->next;
+  if (reservation->next) reservation->next->previous = reservation->previous;
+  tri_registry_totals_now.heaps--;
+  tri_registry_totals_now.bytes -= reservation->bytes;
   pthread_mutex_unlock(&tri_registry_lock);
-  free(found);
 }
 
 uintptr_t tri_registry_find(uintptr_t address) {
@@ -44,4 +38,11 @@ uintptr_t tri_registry_find(uintptr_t address) {
     if (address - reservation->start < reservation->bytes) start = reservation->start;
   pthread_mutex_unlock(&tri_registry_lock);
   return start;
+}
+
+tri_registry_totals tri_registry_read(void) {
+  pthread_mutex_lock(&tri_registry_lock);
+  tri_registry_totals totals = tri_registry_totals_now;
+  pthread_mutex_unlock(&tri_registry_lock);
+  return totals;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "os/vm.h"
-#include "space/registry.h"
 
 // One side table: how many bytes of it per byte of heap, as a shift, and where its pointer goes.
 enum tri_table {
@@ -31,6 +30,8 @@ static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
 };
 
 enum { TRI_VM_PAGE_BYTES = 4096, TRI_RESERVATION_SMALLEST = 16 << 20 };
+// Larger saves mappings in more heaps, smaller commits less where that counts.
+static const uint64_t TRI_TABLES_WHOLE_BYTES_MAX = UINT64_C(4) << 30;
 
 static uint64_t tri_table_bytes(enum tri_table table, uint64_t heap_bytes) {
   return tri_align_up(heap_bytes >> tri_table_shift[table], TRI_VM_PAGE_BYTES);
@@ -42,16 +43,28 @@ static uint64_t tri_space_total_bytes(uint64_t heap_bytes) {
   return total;
 }
 
+// 64 GiB, or 8 times physical memory if that is larger: then no heap can want more. Of half the address space, all
+// heaps together leave something to the next: each takes at most a 32nd part of what is left of it. Hundreds of heaps
+// get all they could use; the thousands after them get 4 GiB, from the other half; and when half of that is gone too,
+// 1 GiB. Smaller parts would make the first heaps of a large machine small, larger ones the decline steep.
 static uint64_t tri_space_default_bytes(void) {
-  const uint64_t gib = UINT64_C(1) << 30, address_space = UINT64_C(1) << 47;
-  uint64_t bytes = 8 * tri_vm_physical_bytes();
+  const uint64_t gib = UINT64_C(1) << 30, half = UINT64_C(1) << 46; // of the address space
+  uint64_t bytes = 8 * tri_vm_physical_bytes(), reserved = tri_registry_read().bytes;
+  uint64_t most = reserved < half ? (half - reserved) / 32 : 0, least = reserved < half + half / 2 ? 4 * gib : gib;
   if (bytes < 64 * gib) bytes = 64 * gib;
-  if (bytes > address_space / 64) bytes = address_space / 64;
-  return bytes;
+  if (bytes > most) bytes = most;
+  return bytes < least ? least : bytes;
 }
 
-// Reserves what is wished, or a quarter of the largest power-of-two part of it that the system grants: the
-// rest of a small address space stays with the process.
+// What a heap takes of a power of two that the system grants when it refuses more: the rest of a small address space
+// stays with the process. The first takes a quarter; each later one a smaller part, since parts of equal size would use
+// up the addresses in a few dozen heaps, and everything else in the process would fail with them.
+static uint64_t tri_space_part_of(uint64_t granted_bytes) {
+  uint64_t bytes = tri_align_up(granted_bytes / (4 + tri_registry_read().heaps), TRI_CHUNK_BYTES);
+  return bytes < TRI_RESERVATION_SMALLEST ? TRI_RESERVATION_SMALLEST : bytes;
+}
+
+// Reserves what is wished, or part of the largest power-of-two fraction of it that the system grants.
 static void *tri_space_reserve(uint64_t *heap_bytes) {
   uint64_t bytes = tri_align_up(*heap_bytes, TRI_CHUNK_BYTES);
   void *start = tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
@@ -64,8 +77,7 @@ static void *tri_space_reserve(uint64_t *heap_bytes) {
     start = tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
     if (!start) continue;
     tri_vm_release(start, tri_space_total_bytes(bytes));
-    bytes = bytes / 4 < TRI_RESERVATION_SMALLEST ? TRI_RESERVATION_SMALLEST : tri_align_up(bytes / 4, TRI_CHUNK_BYTES);
-    *heap_bytes = bytes;
+    *heap_bytes = bytes = tri_space_part_of(bytes);
     return tri_vm_reserve(tri_space_total_bytes(bytes), TRI_CHUNK_BYTES);
   }
   return NULL;
@@ -98,20 +110,50 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages
   space->group_owners = tri_space_table(space, TRI_TABLE_OWNERS);
   space->spans = tri_space_table(space, TRI_TABLE_SPANS);
   space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
-  if (!tri_registry_add(space->start, space->reserved_bytes)) {
-    tri_vm_release(space->reservation, space->reservation_bytes);
-    return TRI_OUT_OF_MEMORY;
-  }
+  space->registered = (tri_reservation){.start = space->start, .bytes = space->reserved_bytes};
+  tri_registry_add(&space->registered);
   tri_lock_init(&space->pages_lock, TRI_RANK_PAGES);
   tri_meta_init(&space->meta);
   return TRI_OK;
 }
 
 void tri_space_destroy(tri_space *space) {
-  tri_registry_remove(space->start);
+  tri_registry_remove(&space->registered);
   tri_meta_destroy(&space->meta);
   tri_lock_destroy(&space->pages_lock);
   tri_vm_release(space->reservation, space->reservation_bytes);
+}
+
+// Committed in part, each of the eight tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
+// would take 18. The tables of a heap that is not large are committed whole, and it takes 3. That is 138 MiB of
+// addresses for 4 GiB, and no memory: not even where every mapping is given huge pages, of which each table would touch
+// one.
+static bool tri_space_commit_small_tables(const tri_space *space) {
+  if (space->reserved_bytes > TRI_TABLES_WHOLE_BYTES_MAX) return false;
+  char *start = tri_space_table(space, TRI_TABLE_A);
+  size_t bytes = space->reservation_bytes - space->reserved_bytes;
+  // Refused where the system counts what is committed, and this is too much: then in part.
+  if (!tri_vm_commit(start, bytes)) return false;
+  if (!space->huge_pages) tri_vm_wish_huge_pages(start, bytes, false);
+  return true;
+}
+
+// Makes every table cover the heap up to `grown`. A refusal half way leaves committed but unused table pages, which the
+// next attempt commits again.
+static bool tri_space_cover_locked(tri_space *space, uint64_t grown) {
+  if (grown <= space->covered_bytes) return true;
+  if (space->covered_bytes == 0 && tri_space_commit_small_tables(space)) {
+    space->covered_bytes = space->reserved_bytes;
+    return true;
+  }
+  for (int table = 0; table < TRI_TABLE_COUNT; table++) {
+    uint64_t had = space->covered_bytes ? tri_table_bytes((enum tri_table)table, space->covered_bytes) : 0;
+    uint64_t needs = tri_table_bytes((enum tri_table)table, grown);
+    char *start = tri_space_table(space, (enum tri_table)table);
+    if (!tri_vm_commit(start + had, needs - had)) return false;
+  }
+  space->covered_bytes = grown;
+  return true;
 }
 
 tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
@@ -119,14 +161,8 @@ tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
   uint64_t grown = old + tri_align_up(bytes, space->arena_bytes);
   if (grown > space->reserved_bytes || grown < old) grown = space->reserved_bytes;
   if (grown - old < bytes) return TRI_LIMIT_REACHED;
-  // Tables first: a page that can be handed out must have its bits. A refusal half way leaves committed but
-  // unused table pages, which the next attempt commits again.
-  for (int table = 0; table < TRI_TABLE_COUNT; table++) {
-    uint64_t had = tri_table_bytes((enum tri_table)table, old), needs = tri_table_bytes((enum tri_table)table, grown);
-    if (old == 0) had = 0;
-    char *start = tri_space_table(space, (enum tri_table)table);
-    if (!tri_vm_commit(start + had, needs - had)) return TRI_OUT_OF_MEMORY;
-  }
+  // Tables first: a page that can be handed out must have its bits.
+  if (!tri_space_cover_locked(space, grown)) return TRI_OUT_OF_MEMORY;
   if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
   if (space->huge_pages) tri_vm_wish_huge_pages((void *)(space->start + old), grown - old, true);
   tri_store_release(&space->committed_bytes, grown);

@@ -3,10 +3,10 @@
 //   | heap (objects) | A | M | F | C | page map | layout map | group owners | spans | chunks |
 //
 // The reservation is one mapping without access; heap and tables are committed together, arena by arena,
-// from the front. So "is this pointer mine" is a subtraction and a comparison, and the number of
-// mappings does not grow with use.
+// from the front; the tables of a heap up to 4 GiB all at once. So "is this pointer mine" is a subtraction and a
+// comparison, and the number of mappings does not grow with use.
 //
-// Invariants  committed_bytes only grows, by whole arenas; every table covers at least committed_bytes.
+// Invariants  committed_bytes only grows, by whole arenas; every table covers at least covered_bytes, which is no less.
 // Callers     growth: holding the page lock. Reading tables: anyone, below committed_bytes.
 // Not here    which pages are free (page_alloc.h), what the bits mean (bitmaps.h).
 #ifndef TRI_SPACE_SPACE_H
@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "space/bitmaps.h"
 #include "space/meta_alloc.h"
+#include "space/registry.h"
 
 /// A layout-map entry: a span class, and whether its objects hold no references.
 typedef uint16_t tri_layout_entry;
@@ -33,6 +34,7 @@ typedef struct tri_space {
   uintptr_t start;          // [const] first byte of the heap, chunk-aligned
   uint64_t reserved_bytes;  // [const] of the heap alone, whole chunks
   uint64_t committed_bytes; // [lock:pages; atomic] whole arenas
+  uint64_t covered_bytes;   // [lock:pages] of the heap, by the tables
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
@@ -41,6 +43,7 @@ typedef struct tri_space {
   struct tri_chunk *chunks;     // [lock:pages]
   void *reservation;            // [const]
   size_t reservation_bytes;     // [const]
+  tri_reservation registered;
   tri_lock pages_lock;
   uint32_t chunk_count;      // [lock:pages] committed chunks
   uint32_t first_maybe_free; // [lock:pages] no chunk below it has a free block

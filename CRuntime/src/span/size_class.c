@@ -1,18 +1,28 @@
 #include "span/size_class.h"
 
-static const uint64_t *tri_slot_starts_make(uint32_t granules, tri_meta *meta) {
-  uint64_t *words = tri_meta_allocate(meta, granules * sizeof *words);
-  if (!words) return NULL;
+#include <pthread.h>
+
+enum {
+  // Granules per slot, summed over the classes of at most 64: 1 to 8, 9 to 16, 18 to 32 and 36 to 64, eight of each.
+  TRI_SLOT_STARTS_WORDS = 36 + 100 + 200 + 400,
+};
+
+// The same for every heap: one copy, written once.
+static tri_size_class_info tri_size_class_table[TRI_SIZE_CLASS_COUNT];
+static uint64_t tri_slot_starts[TRI_SLOT_STARTS_WORDS];
+static pthread_once_t tri_size_classes_once = PTHREAD_ONCE_INIT;
+
+static void tri_slot_starts_make(uint64_t *words, uint32_t granules) {
   for (uint32_t slot = 0; slot < TRI_WINDOW_SLOTS; slot++) {
     uint32_t granule = slot * granules;
     words[granule >> 6] |= UINT64_C(1) << (granule & 63);
   }
-  return words;
 }
 
-bool tri_size_classes_init(tri_size_class_info table[TRI_SIZE_CLASS_COUNT], tri_meta *meta) {
+static void tri_size_classes_make(void) {
+  uint32_t words = 0;
   for (uint32_t index = 0; index < TRI_SIZE_CLASS_COUNT; index++) {
-    tri_size_class_info *info = &table[index];
+    tri_size_class_info *info = &tri_size_class_table[index];
     info->slot_bytes = tri_size_class_bytes(index);
     info->slot_granules = info->slot_bytes >> TRI_GRANULE_LOG2;
     info->slot_inverse = (uint32_t)((UINT64_C(1) << TRI_SLOT_INVERSE_LOG2) / info->slot_bytes + 1);
@@ -20,8 +30,15 @@ bool tri_size_classes_init(tri_size_class_info table[TRI_SIZE_CLASS_COUNT], tri_
     info->slots = (info->span_pages << TRI_PAGE_LOG2) / info->slot_bytes;
     info->groups = (info->slots + TRI_WINDOW_SLOTS - 1) / TRI_WINDOW_SLOTS;
     if (info->slot_granules > 64) continue;
-    info->slot_starts = tri_slot_starts_make(info->slot_granules, meta);
-    if (!info->slot_starts) return false;
+    TRI_CHECK(words + info->slot_granules <= TRI_SLOT_STARTS_WORDS, "size classes: no room for slot starts");
+    tri_slot_starts_make(&tri_slot_starts[words], info->slot_granules);
+    info->slot_starts = &tri_slot_starts[words];
+    words += info->slot_granules;
   }
-  return true;
+  TRI_CHECK(words == TRI_SLOT_STARTS_WORDS, "size classes: %u words of slot starts", words);
+}
+
+const tri_size_class_info *tri_size_classes(void) {
+  pthread_once(&tri_size_classes_once, tri_size_classes_make);
+  return tri_size_class_table;
 }

@@ -3,7 +3,7 @@
 // Invariants  rounding a size up plus the tail of its span wastes at most 12.5 % of the span above 128 bytes
 //             (a test walks every size); a group is 64 slots and, with g granules a slot, exactly g words of a
 //             bitmap; the last group of a span may hold fewer slots.
-// Callers     everyone; the table is made once per heap and constant afterwards.
+// Callers     everyone; the table is made once per process and constant afterwards.
 #ifndef TRI_SPAN_SIZE_CLASS_H
 #define TRI_SPAN_SIZE_CLASS_H
 
@@ -24,8 +24,8 @@ typedef struct tri_size_class_info {
   const uint64_t *slot_starts;
 } tri_size_class_info;
 
-/// Fills the table; the bit patterns come from `meta`. false when memory is refused.
-bool tri_size_classes_init(tri_size_class_info table[TRI_SIZE_CLASS_COUNT], tri_meta *meta);
+/// The table, TRI_SIZE_CLASS_COUNT entries.
+const tri_size_class_info *tri_size_classes(void);
 
 /// Pages of a span of this slot size: a block while eight of the largest slots fit with little tail, more above.
 static inline uint32_t tri_size_class_span_pages(uint32_t slot_bytes) {

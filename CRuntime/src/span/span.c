@@ -2,21 +2,24 @@
 
 #include "os/vm.h"
 
-enum { TRI_CLASS_TABLE_ENTRIES = TRI_SPAN_CLASS_MAX + 2 };
+enum {
+  TRI_CLASS_TABLE_ENTRIES = TRI_SPAN_CLASS_MAX + 2,
+  TRI_CLASS_TABLE_BYTES = TRI_CLASS_TABLE_ENTRIES * 8, // of each of three
+};
 _Static_assert((int)TRI_SPAN_CLASS_MAX < (int)TRI_ENTRY_MIXED, "class ids and the mixed mark differ");
 
 static bool tri_spans_tables_init(tri_spans *spans) {
   // Zero pages until used: a small heap touches one page of each.
-  spans->classes = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->classes);
-  spans->layouts = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->layouts);
-  spans->scan_masks = tri_vm_map(TRI_CLASS_TABLE_ENTRIES * sizeof *spans->scan_masks);
-  return spans->classes && spans->layouts && spans->scan_masks;
+  char *tables = tri_vm_map(3 * TRI_CLASS_TABLE_BYTES);
+  if (!tables) return false;
+  spans->classes = (void *)tables;
+  spans->layouts = (void *)(tables + TRI_CLASS_TABLE_BYTES);
+  spans->scan_masks = (void *)(tables + 2 * TRI_CLASS_TABLE_BYTES);
+  return true;
 }
 
 static void tri_spans_tables_destroy(tri_spans *spans) {
-  if (spans->classes) tri_vm_release(spans->classes, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->classes);
-  if (spans->layouts) tri_vm_release(spans->layouts, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->layouts);
-  if (spans->scan_masks) tri_vm_release(spans->scan_masks, TRI_CLASS_TABLE_ENTRIES * sizeof *spans->scan_masks);
+  if (spans->classes) tri_vm_release(spans->classes, 3 * TRI_CLASS_TABLE_BYTES);
 }
 
 static tri_status tri_spans_make_standard_layouts(tri_spans *spans) {
@@ -42,7 +45,7 @@ tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool hug
   spans->layout_count = 1;
   spans->sweep_generation = 1;
   spans->tag_value = 1; // with mask 0: no word is an immediate
-  if (!tri_spans_tables_init(spans) || !tri_size_classes_init(spans->size_classes, &spans->space.meta))
+  if (!tri_spans_tables_init(spans))
     status = TRI_OUT_OF_MEMORY;
   else
     status = tri_spans_make_standard_layouts(spans);
@@ -105,7 +108,7 @@ static tri_span_class *tri_spans_make_class_locked(tri_spans *spans, struct tri_
     return NULL;
   }
   class->layout = layout;
-  class->info = &spans->size_classes[size_class];
+  class->info = &tri_size_classes()[size_class];
   class->size_class = size_class;
   class->id = spans->class_count;
   class->scan_mask = tri_span_class_mask(layout, class->info->slot_bytes);

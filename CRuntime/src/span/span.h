@@ -73,7 +73,6 @@ enum { TRI_LARGE_PAGES_MIN = (1 << TRI_SPAN_INDEX_PAGES_LOG2) + 1 };
 /// The heap's spans and what describes them.
 typedef struct tri_spans {
   tri_space space;
-  tri_size_class_info size_classes[TRI_SIZE_CLASS_COUNT];
   tri_lock layouts_lock;
   uint32_t class_count;                                // [lock:layouts; atomic] ids below it are valid; id 0 is nobody
   uint32_t layout_count;                               // [lock:layouts; atomic]
