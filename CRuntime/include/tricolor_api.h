@@ -55,9 +55,10 @@ tri_status tri_allocate(tri_mutator *mutator, tri_layout *layout, size_t bytes, 
 /// count elements of element_bytes each; TRI_TOO_LARGE when the product overflows. Errors as tri_allocate().
 tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t count, size_t element_bytes,
                               void *TRI_NULLABLE *TRI_NONNULL out_object);
-/// Makes an object hold at least `bytes` where it is; false if it cannot, and nothing changed: then allocate another and
-/// copy. Never shrinks it. What is added is undefined but for words that may hold references, which are zero. A small object
-/// grows up to its slot, a large one into free pages behind it. One thread at a time for an object; any attached one.
+/// Makes an object hold at least `bytes` where it is; false if it cannot, and nothing changed: then allocate another
+/// and copy. Never shrinks it. What is added is undefined but for words that may hold references, which are zero. A
+/// small object grows up to its slot, a large one into free pages behind it. One thread at a time for an object; any
+/// attached one.
 bool tri_resize(tri_mutator *mutator, void *object, size_t bytes);
 /// Gives an object back now. The caller knows that nothing refers to it any more. NULL and the empty object
 /// are ignored. A pointer that is not the start of a live object of this heap, or a second free, stops the

@@ -59,7 +59,8 @@ struct tri_mutator {
   uintptr_t heap_start;
   uintptr_t heap_bytes;
   tri_heap *heap;
-  /// One bit per 16 bytes of the heap. Under TRI_LOGS_OLD: set for old objects that are not written down. [atomic words]
+  /// One bit per 16 bytes of the heap. Under TRI_LOGS_OLD: set for old objects that are not written down. [atomic
+  /// words]
   const uint64_t *old_objects;
 };
 

@@ -11,8 +11,8 @@ TRI_BEGIN_NONNULL
 /// How C calls up. Both are called without locks of the embedder's kind held; `context` is the front's own.
 typedef struct tri_front {
   void *TRI_NULLABLE context;
-  /// Run a whole cycle on this thread: the collector thread, or an allocating thread. `triggered`: because of the trigger,
-  /// so that a minor one will do.
+  /// Run a whole cycle on this thread: the collector thread, or an allocating thread. `triggered`: because of the
+  /// trigger, so that a minor one will do.
   void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode, bool triggered);
   /// A sweep ended: live bytes are known, the next trigger can be set with tri_pacing_set().
   void (*sweep_finished)(void *TRI_NULLABLE context);

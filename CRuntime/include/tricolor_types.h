@@ -112,7 +112,8 @@ typedef enum TRI_CLOSED_ENUM tri_barrier_policy {
 /// Whether cycles that allocation triggers may be minor: what survived the last cycle is taken for alive and not marked
 /// again, until a full cycle. Cycles that are asked for are always full.
 typedef enum TRI_CLOSED_ENUM tri_generations {
-  /// While they pay: tried now and then, kept as long as they reclaim memory at less cost than full cycles. The default.
+  /// While they pay: tried now and then, kept as long as they reclaim memory at less cost than full cycles. The
+  /// default.
   TRI_GENERATIONS_AUTOMATIC TRI_SWIFT(automatic) = 0,
   TRI_GENERATIONS_OFF TRI_SWIFT(off) = 1,
   /// Three in four, paying or not: for tests and measurements.

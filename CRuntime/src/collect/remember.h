@@ -2,15 +2,16 @@
 //
 // After a cycle that keeps its marks, an object is old when its M bit is set and young when it is not; what is
 // allocated next is young. A minor cycle marks from the roots and stops at old objects, so it needs to know which of
-// them may refer to young ones. The barrier tells (TRI_LOGS_OLD): the first store of a young reference into an old object
-// clears the object's M bit and writes it down here. A clear bit says "young, or written down": either way there is
-// nothing more to do, so one bit serves as old bit and as log bit, and a store into a new object costs one test.
+// them may refer to young ones. The barrier tells (TRI_LOGS_OLD): the first store of a young reference into an old
+// object clears the object's M bit and writes it down here. A clear bit says "young, or written down": either way there
+// is nothing more to do, so one bit serves as old bit and as log bit, and a store into a new object costs one test.
 //
 // Invariants  an old object that refers to a young one is written down, or the reference was shaded by the barrier
 //             of the cycle now beginning.
 //             M stays clear from the writing down to the next cycle: sweeps only clear bits of it.
 // Callers     stores while marks are kept; the cycle, once every mutator's barrier is on.
-// Source      the idea of keeping marks: Demers et al., Combining generational and conservative garbage collection, 1990.
+// Source      the idea of keeping marks: Demers et al., Combining generational and conservative garbage collection,
+// 1990.
 #ifndef TRI_COLLECT_REMEMBER_H
 #define TRI_COLLECT_REMEMBER_H
 

@@ -125,7 +125,8 @@ static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_w
 // room.
 static bool tri_sweep_keep_empty_locked(tri_collect *collect, tri_span_class *class, const tri_span *span) {
   tri_span_class_refresh_locked(collect, class);
-  if (!collect->sweep.keeps_empty_spans || span->next_group == 0 || class->empty_spans == TRI_SWEEP_EMPTY_SPANS) return false;
+  if (!collect->sweep.keeps_empty_spans || span->next_group == 0 || class->empty_spans == TRI_SWEEP_EMPTY_SPANS)
+    return false;
   class->empty_spans++;
   return true;
 }

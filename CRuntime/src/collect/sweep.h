@@ -6,8 +6,8 @@
 // themselves are touched only where a layout has a destroy callback.
 //
 // Invariants  a span is swept exactly once per generation, by whoever claimed its unit; a swept span's words of the
-//             old map are zero, or a part of what is alive; a span whose class has a destroy callback is not refilled before its dead slots
-//             were destroyed, because only swept spans are on lists.
+//             old map are zero, or a part of what is alive; a span whose class has a destroy callback is not refilled
+//             before its dead slots were destroyed, because only swept spans are on lists.
 // Callers     phase off only (S8). The stop: tri_sweep_begin().
 #ifndef TRI_COLLECT_SWEEP_H
 #define TRI_COLLECT_SWEEP_H

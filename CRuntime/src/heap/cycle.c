@@ -131,7 +131,8 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
   tri_store_relaxed(&heap->last_marked_objects, heap->cycle.marked_objects);
-  tri_store_relaxed(&heap->last_logged_stores, __atomic_exchange_n(&heap->world.collect.logged_stores, 0, __ATOMIC_RELAXED));
+  tri_store_relaxed(&heap->last_logged_stores,
+                    __atomic_exchange_n(&heap->world.collect.logged_stores, 0, __ATOMIC_RELAXED));
   tri_store_relaxed(&heap->last_was_minor, heap->cycle.minor ? 1u : 0u);
   tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
 }

@@ -129,8 +129,7 @@ static void *tri_collector_main(void *context) {
     if (sweep)
       while (tri_sweep_unit(&heap->world.collect)) {
       }
-    if (cycle && tri_heap_take_request(heap)) 
-      heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
+    if (cycle && tri_heap_take_request(heap)) heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
     tri_lock_acquire(&collector->lock);
   }
   tri_lock_release(&collector->lock);

@@ -151,7 +151,8 @@ static uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span,
 // ---- Refill ----
 
 enum {
-  // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many threads.
+  // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many
+  // threads.
   TRI_RUN_BYTES_MAX = 32 << 10,
 };
 
@@ -406,7 +407,8 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_page_run run;
   *out_status = tri_large_take_pages(mutator, pages, alignment_pages, &run);
   if (*out_status != TRI_OK) return NULL;
-  uint64_t zeroed_bytes = uninitialized && layout->reference_bytes < object_bytes ? layout->reference_bytes : object_bytes;
+  uint64_t zeroed_bytes =
+      uninitialized && layout->reference_bytes < object_bytes ? layout->reference_bytes : object_bytes;
   if (!run.fresh && zeroed_bytes) {
     // Zeroed before anyone can find it, and without keeping the collector waiting.
     tri_blocking_begin(&mutator->fast);

@@ -1,8 +1,8 @@
 // Explicit free, and what is known about an object from its address.
 //
-// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, and it goes to a magazine for
-// the next allocation of its class, or waits for the next refill or sweep of its span. While marking only the F bit is
-// set: the memory may be grey.
+// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, and it goes to a magazine
+// for the next allocation of its class, or waits for the next refill or sweep of its span. While marking only the F bit
+// is set: the memory may be grey.
 //
 // Always checked: the address is the start of a live object of this heap, and is not freed twice.
 #include <string.h>
@@ -191,7 +191,8 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
     return tri_free_into_last(mutator, object);
   }
   uint64_t granule = tri_space_granule(space, (uintptr_t)object), bit = UINT64_C(1) << (granule & 63);
-  uint64_t live = tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
+  uint64_t live =
+      tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
   uint32_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
   if (!(live & bit) || owner != mutator->number || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
   if (!mutator->magazines || !tri_span_is_swept(&world->collect.spans, span)) return false;

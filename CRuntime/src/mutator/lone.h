@@ -1,8 +1,8 @@
 // Lone: what the only mutator of a heap may do without locked instructions.
 //
 // A locked instruction is a few nanoseconds, and no later load starts before it is done: a program that frees what it
-// just missed the cache on runs at half its speed. While one mutator is attached, and a span is swept, only that mutator
-// touches its F bits, and plain loads and stores will do.
+// just missed the cache on runs at half its speed. While one mutator is attached, and a span is swept, only that
+// mutator touches its F bits, and plain loads and stores will do.
 //
 //   the lone mutator                      one that attaches
 //   busy = 1                              shared = 1

@@ -44,7 +44,8 @@ void tri_magazine_put_slowly(tri_mutator_full *mutator, tri_span *span, uintptr_
     magazine->class_id = span->class_id;
     mutator->magazines_used = true;
   }
-  if (magazine->count == TRI_MAGAZINE_SLOTS) tri_magazine_give_back(mutator->world, magazine, TRI_MAGAZINE_SLOTS / 2 + 1);
+  if (magazine->count == TRI_MAGAZINE_SLOTS)
+    tri_magazine_give_back(mutator->world, magazine, TRI_MAGAZINE_SLOTS / 2 + 1);
   magazine->slots[magazine->count++] = slot;
 }
 

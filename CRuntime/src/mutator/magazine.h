@@ -1,10 +1,11 @@
 // Magazines: the slots a mutator freed last, by span class, for its next allocations: they are still in its cache.
 //
-// The F bit stays the truth. A slot in a magazine has it set, like every freed one; whoever clears it has the slot: this
-// mutator taking it out again, a refill that takes its group, or a sweep. An entry whose bit is clear was taken by
+// The F bit stays the truth. A slot in a magazine has it set, like every freed one; whoever clears it has the slot:
+// this mutator taking it out again, a refill that takes its group, or a sweep. An entry whose bit is clear was taken by
 // another and is forgotten.
 //
-// Invariants  only slots freed while the phase was off, in spans swept in this generation: their memory stays what it is
+// Invariants  only slots freed while the phase was off, in spans swept in this generation: their memory stays what it
+// is
 //             until the next cycle, and nothing marks them. Magazines are emptied in every stop of mark termination.
 // Callers     the owner; emptying: also the collector while it is stopped.
 #ifndef TRI_MUTATOR_MAGAZINE_H
@@ -37,8 +38,8 @@ static inline void tri_magazine_put(tri_mutator_full *mutator, tri_span *span, u
   tri_magazine_put_slowly(mutator, span, slot);
 }
 
-/// A slot of the class, neither freed nor old any more, with what it held before; 0 if there is none, or something is due
-/// that only the long way does.
+/// A slot of the class, neither freed nor old any more, with what it held before; 0 if there is none, or something is
+/// due that only the long way does.
 uintptr_t tri_magazine_take_from(tri_mutator_full *mutator, tri_magazine *magazine);
 static inline uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id, uint32_t slot_bytes) {
   if (!mutator->magazines) return 0;

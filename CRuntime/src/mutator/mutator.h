@@ -100,10 +100,10 @@ typedef struct tri_mutator_full {
   tri_free_place last_freed;         // [owner]
   struct tri_magazine *magazines;    // [owner; collector while stopped] NULL until the first explicit free
   bool magazines_used;
-  uint64_t freed_bytes;              // [owner; relaxed read] explicitly
-  int64_t unaccounted_bytes;         // [owner] allocated and not yet in the heap's counters; negative after a drop
-  uint64_t unaccounted_freed_bytes;  // [owner]
-  tri_barrier_buffer barrier;        // last: a page that is not touched before much is recorded
+  uint64_t freed_bytes;             // [owner; relaxed read] explicitly
+  int64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters; negative after a drop
+  uint64_t unaccounted_freed_bytes; // [owner]
+  tri_barrier_buffer barrier;       // last: a page that is not touched before much is recorded
 } tri_mutator_full;
 _Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&
                    offsetof(tri_mutator_full, away) == 2 * TRI_CACHE_LINE_BYTES - 1,

@@ -20,21 +20,21 @@ typedef struct tri_world {
   tri_collect collect; // first: the floors below see the heap as this
   tri_roots roots;
   tri_lock lock;
-  pthread_cond_t arrived;     // a mutator parked, blocked, or finished its handshake
-  pthread_cond_t resumed;     // the world was started again, or a mutator was let go
-  tri_mutator_full *mutators; // [lock]
-  uint32_t mutator_count;     // [lock; atomic read]
-  tri_mutator_full *retired;  // [lock] linked by next
+  pthread_cond_t arrived;      // a mutator parked, blocked, or finished its handshake
+  pthread_cond_t resumed;      // the world was started again, or a mutator was let go
+  tri_mutator_full *mutators;  // [lock]
+  uint32_t mutator_count;      // [lock; atomic read]
+  tri_mutator_full *retired;   // [lock] linked by next
   tri_mutator_full **numbered; // [atomic] every mutator this heap ever made, by number - 1; TRI_MUTATOR_NUMBERS of them
-  uint32_t numbers;           // [lock] given so far
-  bool can_be_lone;           // [const]
-  uint32_t shared;            // [lock; atomic read] more than one mutator, or was when last counted (lone.h)
-  bool stopping;              // [lock] a stop is wanted or in force
-  bool stopped;               // [lock] and complete
-  tri_mutator_full *stopper;  // [stw] the mutator of the thread that stopped the world, if it has one
-  uintptr_t stopper_token;    // [stw]
-  uint64_t stop_requested_ns; // [stw]
-  tri_barrier_policy policy;  // [const]
+  uint32_t numbers;            // [lock] given so far
+  bool can_be_lone;            // [const]
+  uint32_t shared;             // [lock; atomic read] more than one mutator, or was when last counted (lone.h)
+  bool stopping;               // [lock] a stop is wanted or in force
+  bool stopped;                // [lock] and complete
+  tri_mutator_full *stopper;   // [stw] the mutator of the thread that stopped the world, if it has one
+  uintptr_t stopper_token;     // [stw]
+  uint64_t stop_requested_ns;  // [stw]
+  tri_barrier_policy policy;   // [const]
   // [stw] Of this cycle: stores shade the new value only, and the final stop scans stacks and roots again. By policy,
   // or while plain roots exist.
   bool dijkstra;

@@ -47,8 +47,8 @@ void tri_thread_with_stack(void (*function)(void *context, uintptr_t stack_point
 bool tri_thread_start(void *(*function)(void *), void *context, void *out_pthread);
 void tri_thread_join(void *pthread_slot);
 
-/// Every other running thread of this process executes a full memory barrier before this returns: the expensive half of a
-/// protocol whose other half is plain loads and stores. False where the system does not offer it. 1 to 3 us.
+/// Every other running thread of this process executes a full memory barrier before this returns: the expensive half of
+/// a protocol whose other half is plain loads and stores. False where the system does not offer it. 1 to 3 us.
 bool tri_process_barrier(void);
 
 #endif

@@ -134,8 +134,8 @@ static inline struct tri_layout *tri_span_layout(const tri_spans *spans, const t
   if (span->state == TRI_SPAN_LARGE) return tri_load_acquire(&spans->layouts[span->class_id]);
   return tri_spans_class_by_id(spans, span->class_id)->layout;
 }
-/// Every span that was made so far has an index below this. Pages are handed out lowest first, so it stays close to what
-/// the heap needed at most.
+/// Every span that was made so far has an index below this. Pages are handed out lowest first, so it stays close to
+/// what the heap needed at most.
 static inline uint32_t tri_span_index_end(const tri_spans *spans) {
   uint64_t pages = tri_load_acquire(&spans->space.end_page) + (1 << TRI_SPAN_INDEX_PAGES_LOG2) - 1;
   return (uint32_t)(pages >> TRI_SPAN_INDEX_PAGES_LOG2);
