@@ -304,6 +304,31 @@ import Testing
     }
   }
 
+  @Test("a conservative object may be stored any word while marking; an address inside an object keeps that")
+  func conservativeWords() throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let object = mutator.object(heap.conservative, 64)
+      mutator.root(object)
+      let inside = mutator.leaf(100)
+      let overwritten = mutator.leaf(1000)
+      mutator.store(overwritten + 504, in: object, at: 1)
+      let cycle = HandCycle(heap)
+      cycle.begin()
+      mutator.store(inside + 24, in: object, at: 0)
+      mutator.store(nil, in: object, at: 1)
+      mutator.store(object + (8 << 20), in: object, at: 2)  // nothing lives there
+      tri_copy(mutator.pointer, object, object + 24, object, 3)
+      tri_clear(mutator.pointer, object, object, 3)
+      cycle.scan()
+      cycle.mark()
+      #expect(isMarked(heap, inside) && isMarked(heap, overwritten))
+      cycle.finish()
+      #expect(reference(object, at: 3) == inside + 24)
+      #expect(heap.liveObjects() == 2)
+    }
+  }
+
   @Test("null, immediates, foreign addresses and the empty object are not shaded")
   func nothingToShade() throws {
     let heap = try TestHeap {

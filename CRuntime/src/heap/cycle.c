@@ -343,8 +343,8 @@ void tri_cycle_store(tri_heap *heap, void *slot, void *value) {
   if (collect->marks_kept && tri_phase_is_off(collect)) tri_cycle_log(heap, slot, value);
   if (tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) {
     tri_grey_chunk *chunk = NULL;
-    tri_shade(collect, tri_load_relaxed((uintptr_t *)slot), &chunk);
-    tri_shade(collect, (uintptr_t)value, &chunk);
+    tri_shade(collect, tri_barrier_target(collect, tri_load_relaxed((uintptr_t *)slot)), &chunk);
+    tri_shade(collect, tri_barrier_target(collect, (uintptr_t)value), &chunk);
     if (chunk) tri_grey_share(&collect->grey, chunk);
     // A store after the mark was drained: complete it again, so that the end of marking stays proven.
     if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) tri_cycle_drain(heap);

@@ -77,7 +77,10 @@ tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_descriptio
       layout->id = spans->layout_count;
       layout->next = spans->layout_list;
       spans->layout_list = layout;
-      if (description->form == TRI_LAYOUT_CUSTOM) tri_store_relaxed(&spans->custom_layouts, spans->custom_layouts + 1);
+      if (description->form == TRI_LAYOUT_CUSTOM) {
+        tri_store_relaxed(&spans->custom_layouts, spans->custom_layouts + 1);
+        tri_store_relaxed(&spans->any_words, 1u); // its tracer may use tri_visit_conservative()
+      }
       tri_store_release(&spans->layouts[layout->id], layout);
       tri_store_release(&spans->layout_count, layout->id + 1);
     } else {
@@ -96,6 +99,11 @@ static uint64_t tri_span_class_mask(const struct tri_layout *layout, uint32_t sl
   return tri_layout_mask_at(&layout->description, 0) & tri_low_bits(words);
 }
 
+// Before its first object can be stored into.
+static void tri_spans_note_words(tri_spans *spans, const struct tri_layout *layout) {
+  if (layout->description.form == TRI_LAYOUT_CONSERVATIVE) tri_store_relaxed(&spans->any_words, 1u);
+}
+
 static tri_span_class *tri_spans_make_class_locked(tri_spans *spans, struct tri_layout *layout, uint32_t size_class,
                                                    tri_status *out_status) {
   if (spans->class_count > TRI_SPAN_CLASS_MAX) {
@@ -107,6 +115,7 @@ static tri_span_class *tri_spans_make_class_locked(tri_spans *spans, struct tri_
     *out_status = TRI_OUT_OF_MEMORY;
     return NULL;
   }
+  tri_spans_note_words(spans, layout);
   class->layout = layout;
   class->info = &tri_size_classes()[size_class];
   class->size_class = size_class;
@@ -209,6 +218,7 @@ tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_
 
 tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint64_t object_bytes, uint64_t pages,
                               tri_page_run run) {
+  tri_spans_note_words(spans, layout);
   tri_span *span = tri_span_begin(spans, run);
   span->object_bytes = object_bytes;
   span->slots = 1;

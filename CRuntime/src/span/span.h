@@ -86,6 +86,7 @@ typedef struct tri_spans {
   uint64_t span_count;                                 // [atomic] in use
   uint32_t orphan_count;                               // [atomic] over all classes
   uint32_t custom_layouts;                             // [lock:layouts; atomic]
+  uint32_t any_words;                                  // [atomic] some slots hold any words, not only references
 } tri_spans;
 
 tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
