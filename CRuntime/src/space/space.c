@@ -124,8 +124,8 @@ void tri_space_destroy(tri_space *space) {
   tri_vm_release(space->reservation, space->reservation_bytes);
 }
 
-// Committed in part, each of the eight tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
-// would take 18. The tables of a heap that is not large are committed whole, and it takes 3. That is 138 MiB of
+// Committed in part, each of the nine tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
+// would take 20. The tables of a heap that is not large are committed whole, and it takes 3. That is 146 MiB of
 // addresses for 4 GiB, and no memory: not even where every mapping is given huge pages, of which each table would touch
 // one.
 static bool tri_space_commit_small_tables(const tri_space *space) {
