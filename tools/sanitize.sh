@@ -11,7 +11,12 @@ run() { # name, build flags...
   name=$1
   shift
   swift build --product tricolor-soak --scratch-path ".build-$name" "$@" >/dev/null || return 1
-  timeout -s KILL 1200 ".build-$name/debug/tricolor-soak" "$seconds" 1 | tail -n 1
+  log=".build-$name/soak.log"
+  timeout -s KILL 1200 ".build-$name/debug/tricolor-soak" "$seconds" 1 >"$log" 2>&1 || {
+    tail -n 80 "$log"
+    return 1
+  }
+  tail -n 1 "$log"
 }
 address() {
   ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=0 run address --sanitize=address

@@ -21,13 +21,17 @@ _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *wha
             what, (unsigned long long)mutator->thread_id);
 }
 
+// What marking asks of stores is this cycle's to say, and only while there is one.
+static uint32_t tri_barrier_while_marking(const tri_mutator_full *mutator) {
+  if (mutator->world->dijkstra) return TRI_SHADES_NEW;
+  return TRI_SHADES_OLD | (mutator->stack_grey ? TRI_SHADES_NEW : 0);
+}
+
 void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey) {
-  bool dijkstra = mutator->world->dijkstra;
-  uint32_t hybrid = TRI_SHADES_OLD | (stack_grey ? TRI_SHADES_NEW : 0);
   mutator->stack_grey = stack_grey;
   if (!marking) mutator->allocates_black = false;
   uint32_t between_cycles = mutator->world->collect.marks_kept ? TRI_LOGS_OLD : 0;
-  mutator->fast.barrier = !marking ? between_cycles : dijkstra ? TRI_SHADES_NEW : hybrid;
+  mutator->fast.barrier = marking ? tri_barrier_while_marking(mutator) : between_cycles;
 }
 
 static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
