@@ -17,6 +17,11 @@ import TricolorModel
     }
   }
 
+  @Test("a slot that waits is not scanned for a stale word that leads to it")
+  func staleWordToWaitingSlot() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_waiting_slot_is_not_scanned()) }
+  }
+
   @Test("a slot freed where leaves once were is not handed out as a leaf")
   func freedIntoAnotherClass() async {
     await #expect(processExitsWith: .success) { #expect(scenario_free_returns_a_slot_to_its_own_class()) }

@@ -78,7 +78,10 @@ void tri_window_mark(void *context, const struct tri_window *window) {
   tri_collect *collect = context;
   for (uint64_t left = window->free_slots; left; left &= left - 1) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
-    tri_bit_set(collect->spans.space.bits.marked, tri_space_granule(&collect->spans.space, slot));
+    if (!tri_bit_set(collect->spans.space.bits.marked, tri_space_granule(&collect->spans.space, slot)))
+      // Shaded already, through a stale word in a root that was added just now: it is going to be scanned, and must not
+      // refer to what it referred to when it was an object.
+      memset((void *)slot, 0, window->slot_bytes);
   }
 }
 

@@ -295,6 +295,44 @@ bool scenario_old_object_stored_into_before_the_barrier_remembers(void) {
   return gap_play_minor(false) && gap_play_minor(true);
 }
 
+// ---- A stale word and a slot that waits ----
+
+enum { GAP_STALE_BYTES = 256, GAP_LARGE = 4, GAP_LARGE_BYTES = 40000, GAP_FILLER_BYTES = 48 };
+
+static void *gap_stale_word;
+
+static void gap_add_a_stale_word(gap *gap, tri_mutator *early) {
+  (void)early;
+  scenario_expect(tri_root_add_range(gap->heap, &gap_stale_word, 1, TRI_ROOT_CONSERVATIVE) == TRI_OK, "no root");
+}
+
+// A slot that waits in the late thread's window and still refers to where large objects were, which may be the middle
+// of something else.
+static void *gap_stale_slot(gap *gap) {
+  tri_layout *references = tri_layout_references(gap->heap);
+  void *large[GAP_LARGE], **stale = tri_alloc(gap->late, references, GAP_STALE_BYTES);
+  for (int index = 0; index < GAP_LARGE; index++) {
+    large[index] = tri_alloc(gap->late, references, GAP_LARGE_BYTES);
+    tri_store(gap->late, stale, &stale[index], large[index]);
+  }
+  tri_free(gap->late, stale);
+  for (int index = 0; index < GAP_LARGE; index++) tri_free(gap->late, large[index]);
+  for (int count = 0; count < GAP_LARGE * GAP_LARGE_BYTES / GAP_FILLER_BYTES; count++)
+    gap_root(gap, GAP_FILLER_BYTES);
+  return stale;
+}
+
+bool scenario_waiting_slot_is_not_scanned(void) {
+  gap gap = {.early_acts = gap_add_a_stale_word};
+  gap_open(&gap);
+  gap_stale_word = gap_stale_slot(&gap);
+  gap_enter(&gap);
+  gap_leave(&gap);
+  scenario_expect(tri_root_remove_range(gap.heap, &gap_stale_word) == TRI_OK, "no root");
+  gap_close(&gap);
+  return true;
+}
+
 static void gap_drop_the_large_object(gap *gap, tri_mutator *early) {
   tri_store(early, gap->holder, gap->holder, NULL);
   scenario_expect(tri_testing_barrier_words(early) != 0, "the overwritten reference is not recorded");
