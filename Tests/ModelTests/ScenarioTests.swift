@@ -10,6 +10,18 @@ import TricolorModel
     await #expect(processExitsWith: .success) { #expect(scenario_object_moved_before_the_barrier_survives()) }
   }
 
+  @Test("a young object stored into an old one by a thread without barrier yet is not lost")
+  func storedIntoOldBeforeTheBarrier() async {
+    await #expect(processExitsWith: .success) {
+      #expect(scenario_old_object_stored_into_before_the_barrier_remembers())
+    }
+  }
+
+  @Test("a slot that waits is not scanned for a stale word that leads to it")
+  func staleWordToWaitingSlot() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_waiting_slot_is_not_scanned()) }
+  }
+
   @Test("a slot freed where leaves once were is not handed out as a leaf")
   func freedIntoAnotherClass() async {
     await #expect(processExitsWith: .success) { #expect(scenario_free_returns_a_slot_to_its_own_class()) }

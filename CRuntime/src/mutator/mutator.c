@@ -138,9 +138,36 @@ static inline uint64_t tri_window_next_word(const tri_space *space, const struct
   return left;
 }
 
+// Shaded already, through a stale word in a root that was added just now: they are going to be scanned, and must not refer
+// to what they referred to when they were objects.
+static __attribute__((cold, noinline)) void tri_window_zero_shaded(const tri_space *space,
+                                                                   const struct tri_window *window, uint64_t word,
+                                                                   uint64_t shaded) {
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    uint64_t granule = tri_space_granule(space, slot);
+    if (granule >> 6 == word && shaded >> (granule & 63) & 1) memset((void *)slot, 0, window->slot_bytes);
+  }
+}
+
+// Shaded already, through a stale word in a root that was added just now: they are going to be scanned, and must not
+// refer to what they referred to when they were objects.
+static __attribute__((cold, noinline)) void tri_window_zero_shaded(const tri_space *space,
+                                                                   const struct tri_window *window, uint64_t word,
+                                                                   uint64_t shaded) {
+  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+    uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
+    uint64_t granule = tri_space_granule(space, slot);
+    if (granule >> 6 == word && shaded >> (granule & 63) & 1) memset((void *)slot, 0, window->slot_bytes);
+  }
+}
+
 void tri_window_mark(void *context, const struct tri_window *window) {
   tri_space *space = &((tri_collect *)context)->spans.space;
-  tri_each_window_word(space, window, word, bits) tri_or_relaxed(&space->bits.marked[word], bits);
+  tri_each_window_word(space, window, word, bits) {
+    uint64_t shaded = tri_or_relaxed(&space->bits.marked[word], bits) & bits;
+    if (__builtin_expect(shaded != 0, 0)) tri_window_zero_shaded(space, window, word, shaded);
+  }
 }
 
 void tri_mutator_blacken(tri_mutator_full *mutator) {

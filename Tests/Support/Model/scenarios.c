@@ -98,6 +98,21 @@ static void stepped_forced_cycle(tri_heap *heap) {
   stepped_leave_marking(heap);
 }
 
+// Marks are kept from now on, and every cycle that may be a minor one is.
+static void stepped_keep_marks(tri_heap *heap) {
+  const tri_pacing pacing = {
+      .trigger_bytes = INT64_MAX, .urgent_bytes = INT64_MAX, .account_bytes = 32 << 10, .minor = true, .keep_marks = true};
+  tri_pacing_set(heap, &pacing);
+  tri_cycle_begin(heap, TRI_MODE_FORCE_BLOCK);
+  tri_cycle_finish_sweep(heap);
+  tri_cycle_choose_generation(heap, false);
+  tri_cycle_stop_world(heap);
+  tri_cycle_reset_scan_state(heap);
+  tri_cycle_set_phase(heap, TRI_PHASE_MARK_TERMINATION);
+  tri_cycle_mark_stopped(heap);
+  stepped_leave_marking(heap);
+}
+
 static void stepped_mark_to_the_end(tri_heap *heap) {
   for (uint32_t attempt = 0;; attempt++) {
     tri_cycle_mark_concurrently(heap);
@@ -115,6 +130,7 @@ enum { GAP_EARLY_ATTACHED = 1, GAP_MARKING, GAP_EARLY_ACTED, GAP_CYCLE_OVER };
 
 typedef struct gap {
   tri_heap *heap;
+  bool minor;
   atomic_int step;
   tri_mutator *late;
   void (*early_acts)(struct gap *gap, tri_mutator *early);
@@ -147,6 +163,7 @@ static void *gap_collector_main(void *context) {
   tri_heap *heap = gap->heap;
   tri_cycle_begin(heap, TRI_MODE_BACKGROUND);
   tri_cycle_finish_sweep(heap);
+  scenario_expect(tri_cycle_choose_generation(heap, gap->minor) == gap->minor, "the cycle is of the wrong kind");
   tri_cycle_clear_pools(heap, false);
   tri_cycle_set_phase(heap, TRI_PHASE_MARK);
   atomic_store(&gap->step, GAP_MARKING);
@@ -154,6 +171,8 @@ static void *gap_collector_main(void *context) {
   tri_cycle_scan_roots(heap);
   stepped_mark_to_the_end(heap);
   tri_cycle_set_phase(heap, TRI_PHASE_MARK_TERMINATION);
+  tri_cycle_checkmark(heap);
+  tri_cycle_verify(heap);
   stepped_leave_marking(heap);
   atomic_store(&gap->step, GAP_CYCLE_OVER);
   return NULL;
@@ -209,6 +228,107 @@ bool scenario_object_moved_before_the_barrier_survives(void) {
   gap_leave(&gap);
   scenario_expect(gap.holder[0] == fresh && scenario_is_alive(gap.heap, fresh), "the fresh object is lost");
   scenario_expect(fresh[0] == moved && scenario_is_alive(gap.heap, moved), "the object it refers to is lost");
+  gap_close(&gap);
+  return true;
+}
+
+// ---- The same in a minor cycle ----
+
+enum { GAP_MANY_STORES = 2000, GAP_OLD_WORDS = 8 };
+
+// The young object that the holder holds is marked here, as the buffer overflows.
+static void gap_store_often(gap *gap, tri_mutator *early) {
+  void *young = gap->holder[1];
+  for (int store = 0; store < GAP_MANY_STORES; store++) tri_store(early, gap->holder, &gap->holder[2], young);
+  tri_store(early, gap->holder, &gap->holder[2], NULL);
+  scenario_expect(tri_testing_is_marked(gap->heap, young), "the buffer is not flushed");
+  tri_store(early, gap->holder, &gap->holder[3], tri_alloc(early, tri_layout_references(gap->heap), 16));
+}
+
+// While its barrier still logs, the late thread hides young objects in old ones: in a few ways.
+static void gap_hide_in_old_objects(gap *gap, void **old, void **young) {
+  tri_mutator *late = gap->late;
+  tri_layout *references = tri_layout_references(gap->heap);
+  // One that is marked already, in an object that is written down only by the next store.
+  tri_store(late, old, &old[0], gap->holder[1]);
+  tri_store(late, gap->holder, &gap->holder[1], NULL);
+  // One that only the marked one refers to.
+  tri_store(late, old[0], old[0], tri_alloc(late, references, 32));
+  tri_copy(late, old, &old[1], young, 3);
+  tri_clear(late, young, young, 3);
+  tri_store(late, old, &old[4], tri_alloc(late, references, 100000));
+}
+
+static void gap_expect_old_object_kept(gap *gap, void **old) {
+  for (int word = 0; word < 5; word++) {
+    scenario_expect(old[word] && scenario_is_alive(gap->heap, old[word]), "what an old object refers to is lost");
+    scenario_expect(tri_testing_is_marked(gap->heap, old[word]), "what survives is not old");
+  }
+  scenario_expect(scenario_is_alive(gap->heap, *(void **)old[0]), "what hangs off a marked object is lost");
+  scenario_expect(scenario_is_alive(gap->heap, gap->holder[3]), "what the early thread stored is lost");
+  scenario_expect(tri_testing_is_marked(gap->heap, old), "an object that was written down is not old again");
+}
+
+static bool gap_play_minor(bool detaches) {
+  gap gap = {.early_acts = gap_store_often, .minor = true};
+  gap_open(&gap);
+  gap.holder = gap_root(&gap, 8 * GAP_OLD_WORDS);
+  void **old = gap_root(&gap, 8 * GAP_OLD_WORDS);
+  stepped_keep_marks(gap.heap);
+  void **young = gap_root(&gap, 8 * GAP_OLD_WORDS);
+  for (int word = 0; word < 3; word++)
+    tri_store(gap.late, young, &young[word], tri_alloc(gap.late, tri_layout_references(gap.heap), 48));
+  tri_store(gap.late, gap.holder, &gap.holder[1], tri_alloc(gap.late, tri_layout_references(gap.heap), 16));
+  gap_enter(&gap);
+  gap_hide_in_old_objects(&gap, old, young);
+  if (detaches) {
+    scenario_detach(gap.late);
+    gap.late = scenario_attach(gap.heap, TRI_ATTACH_PRECISE);
+  }
+  gap_leave(&gap);
+  gap_expect_old_object_kept(&gap, old);
+  gap_close(&gap);
+  return true;
+}
+
+bool scenario_old_object_stored_into_before_the_barrier_remembers(void) {
+  return gap_play_minor(false) && gap_play_minor(true);
+}
+
+// ---- A stale word and a slot that waits ----
+
+enum { GAP_STALE_BYTES = 256, GAP_LARGE = 4, GAP_LARGE_BYTES = 40000, GAP_FILLER_BYTES = 48 };
+
+static void *gap_stale_word;
+
+static void gap_add_a_stale_word(gap *gap, tri_mutator *early) {
+  (void)early;
+  scenario_expect(tri_root_add_range(gap->heap, &gap_stale_word, 1, TRI_ROOT_CONSERVATIVE) == TRI_OK, "no root");
+}
+
+// A slot that waits in the late thread's window and still refers to where large objects were, which may be the middle
+// of something else.
+static void *gap_stale_slot(gap *gap) {
+  tri_layout *references = tri_layout_references(gap->heap);
+  void *large[GAP_LARGE], **stale = tri_alloc(gap->late, references, GAP_STALE_BYTES);
+  for (int index = 0; index < GAP_LARGE; index++) {
+    large[index] = tri_alloc(gap->late, references, GAP_LARGE_BYTES);
+    tri_store(gap->late, stale, &stale[index], large[index]);
+  }
+  tri_free(gap->late, stale);
+  for (int index = 0; index < GAP_LARGE; index++) tri_free(gap->late, large[index]);
+  for (int count = 0; count < GAP_LARGE * GAP_LARGE_BYTES / GAP_FILLER_BYTES; count++)
+    gap_root(gap, GAP_FILLER_BYTES);
+  return stale;
+}
+
+bool scenario_waiting_slot_is_not_scanned(void) {
+  gap gap = {.early_acts = gap_add_a_stale_word};
+  gap_open(&gap);
+  gap_stale_word = gap_stale_slot(&gap);
+  gap_enter(&gap);
+  gap_leave(&gap);
+  scenario_expect(tri_root_remove_range(gap.heap, &gap_stale_word) == TRI_OK, "no root");
   gap_close(&gap);
   return true;
 }

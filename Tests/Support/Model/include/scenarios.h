@@ -8,6 +8,12 @@
 /// Between two acknowledgements of the barrier: a thread that has none yet moves a white object into one that a thread
 /// with a barrier has just allocated.
 bool scenario_object_moved_before_the_barrier_survives(void);
+/// Between two acknowledgements of a minor cycle's barrier: a thread that has none yet moves young objects into old ones,
+/// one of them marked by the other thread; then it detaches, or not.
+bool scenario_old_object_stored_into_before_the_barrier_remembers(void);
+/// Between two acknowledgements a stale word becomes a conservative root: it leads to a slot that waits in a window and
+/// holds what was there before.
+bool scenario_waiting_slot_is_not_scanned(void);
 /// A window that is used up still shows the place of a span that has become another class's.
 bool scenario_free_returns_a_slot_to_its_own_class(void);
 /// A thread without barrier yet frees a large object whose address is in another's buffer; then the place is reused.
