@@ -48,11 +48,9 @@ static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
   if (!TRI_CHECKS) return;
   const tri_space *space = &collect->spans.space;
   tri_object_place place = tri_slot_at(&collect->spans, space->start + offset);
-  // An object freed explicitly while marking may still be in a barrier buffer;
-  // it stays allocated until the swap.
+  // An object freed explicitly while marking may still be in a barrier buffer; it stays allocated until the swap.
   TRI_CHECK(place.start == space->start + offset && tri_bit_test(space->bits.allocated, offset >> TRI_GRANULE_LOG2),
-            "a reference slot holds %p, which is not the start of a live "
-            "object of this heap",
+            "a reference slot holds %p, which is not the start of a live object of this heap",
             (void *)(collect->spans.space.start + offset));
 }
 
@@ -130,8 +128,7 @@ static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
 }
 
 static void tri_marker_spill(tri_marker *marker) {
-  // The oldest items leave: they are the ones whose cache lines are gone
-  // anyway.
+  // The oldest items leave: they are the ones whose cache lines are gone anyway.
   uint32_t moved = 0, wanted = marker->depth / 2;
   while (moved < wanted) {
     tri_grey_chunk *chunk = tri_grey_chunk_take_empty(&marker->collect->grey);
@@ -177,8 +174,7 @@ static void tri_marker_share_all(tri_marker *marker) {
 
 // ---- Edges: from a reference read to its mark ----
 
-// Edges being collected: the last one is still growing. edges[0] is what was
-// before the first, and means nothing.
+// Edges being collected: the last one is still growing. edges[0] is what was before the first, and means nothing.
 typedef struct tri_edge_list {
   tri_mark_edge *next, last;
 } tri_edge_list;
@@ -208,10 +204,14 @@ TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list
   if (offset < view->limit && (reference & view->tag_mask) != view->tag_value) tri_edge_add_offset(view, list, offset);
 }
 
-// Sets bits of M; which of them were clear.
-static inline uint64_t tri_mark_take(uint64_t *place, uint64_t bits) {
-  bits &= ~tri_load_relaxed(place);
-  return bits ? bits & ~tri_or_relaxed(place, bits) : 0;
+// Sets bits of M; which of them were clear. Nobody sets others meanwhile if the worker is alone.
+TRI_MARK_INLINE uint64_t tri_mark_take(uint64_t *place, uint64_t bits, bool alone) {
+  uint64_t seen = tri_load_relaxed(place);
+  bits &= ~seen;
+  if (!bits) return 0;
+  if (!alone) return bits & ~tri_or_relaxed(place, bits);
+  tri_store_relaxed(place, seen | bits);
+  return bits;
 }
 
 static inline uint64_t tri_mark_offset(uint64_t word, uint32_t bit) {
@@ -235,18 +235,20 @@ static __attribute__((noinline)) tri_grey_item *tri_marker_push_slices(tri_marke
   return top;
 }
 
-// The ends of the edges: marks what they lead to, and pushes what was white and
-// has references. The last first, so that the first is taken from the stack
-// next: objects are scanned in the order of the references to them, which is
+// The ends of the edges: marks what they lead to, and pushes what was white and has references. The last first, so
+// that the first is taken from the stack next: objects are scanned in the order of the references to them, which is
 // often that of their addresses.
-TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view) {
+TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone) {
   tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
   tri_grey_item *top = marker->stack + marker->depth;
   uint64_t marked = 0;
+  // What is left of an array waits until what was read from it is scanned, else the stack would hold all of it; but not
+  // until the stack runs dry, which would empty the pipeline. Where there are other workers a full stack is welcome.
+  bool enough = alone && marker->depth >= TRI_MARK_ENOUGH_ITEMS;
+  if (enough && marker->slice_count) top = tri_marker_push_slices(marker, top);
   for (const tri_mark_edge *first = marker->edges, *edge = first + marker->edge_count; edge > first; edge--) {
-    uint64_t word = edge->word, white = tri_mark_take(&view->marks[word], edge->bits);
-    // A branch on the mark, not arithmetic: on lists the branch predictor runs
-    // ahead where a computed push could not.
+    uint64_t word = edge->word, white = tri_mark_take(&view->marks[word], edge->bits, alone);
+    // A branch on the mark, not arithmetic: on lists the branch predictor runs ahead where a computed push could not.
     if (!white) continue;
     tri_check_references(marker, word, white);
     if (tri_mark_word_is_leaf(view, word)) {
@@ -276,8 +278,8 @@ static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout 
   if (chunk) tri_grey_share(&marker->collect->grey, chunk);
 }
 
-// Objects without a one-word mask: long, conservative, custom or large. One
-// slice of at most 64 words; the rest is an item of its own.
+// Objects without a one-word mask: long, conservative, custom or large. One slice of at most 64 words; the rest is an
+// item of its own.
 static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, const tri_mark_view *shared_view,
                                                            tri_grey_item item, tri_edge_list *shared_list) {
   // Copies stay in registers.
@@ -285,9 +287,7 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
   tri_edge_list list = *shared_list;
   uint64_t offset = item & ~(uint64_t)TRI_GREY_TAGS;
   tri_object_place place = tri_slot_at(&marker->collect->spans, view.start + offset);
-  if (!place.start)
-    return; // marked through a stale word after an explicit free: nothing to
-            // scan
+  if (!place.start) return; // marked through a stale word after an explicit free: nothing to scan
   const struct tri_layout *layout = tri_span_layout(&marker->collect->spans, place.span);
   const tri_layout_description *description = &layout->description;
   if (tri_layout_is_leaf(layout)) return;
@@ -300,8 +300,7 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
   uint64_t first = (view.start + offset - place.start) / 8, end = first + TRI_MARK_SLICE_WORDS;
   if (end < words) {
     marker->slices[marker->slice_count++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE;
-    // Its first line would be fetched with the other items of its batch, but
-    // not the rest.
+    // Its first line would be fetched with the other items of its batch, but not the rest.
     for (uint64_t line = end; line < end + TRI_MARK_SLICE_WORDS; line += TRI_CACHE_LINE_BYTES / 8)
       __builtin_prefetch(&slots[line]);
   } else {
@@ -345,9 +344,9 @@ static inline void tri_mark_prefetch(const tri_mark_view *view, uint64_t offset)
   __builtin_prefetch((const void *)(view->start + offset));
 }
 
-// Fewer than four items: scan directly, but fetch the object before its mark
-// word is touched, or the locked instruction serialises both misses.
-TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view) {
+// Fewer than four items: scan directly, but fetch the object before its mark word is touched, or the locked
+// instruction serialises both misses.
+TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view, bool alone) {
   uint64_t scanned = 0;
   while (marker->depth && marker->depth < TRI_MARK_SHALLOW_ITEMS) {
     tri_edge_list list = tri_edges_begin(marker);
@@ -355,7 +354,7 @@ TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_ma
     tri_edges_end(marker, &list);
     for (uint32_t edge = 1; edge <= marker->edge_count; edge++)
       tri_mark_prefetch(view, tri_mark_offset(marker->edges[edge].word, tri_first_set(marker->edges[edge].bits)));
-    tri_marker_visit(marker, view);
+    tri_marker_visit(marker, view, alone);
     if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists
   }
   return scanned;
@@ -376,39 +375,48 @@ static inline void tri_marker_return_batch(tri_marker *marker, const tri_grey_it
   while (size) marker->stack[marker->depth++] = batch[--size];
 }
 
-// The pipeline. Between two rounds one batch is on its way, and the edges of
-// the one before it.
-TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_mark_view *view,
-                                                uint64_t budget_objects) {
+// The pipeline. Between two rounds one batch is on its way, and the edges of the one before it.
+TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                                bool alone) {
   tri_grey_item batches[2][TRI_MARK_BATCH];
   uint32_t now = 0, size = tri_marker_take_batch(marker, view, batches[now]);
   uint64_t scanned = 0;
   do {
     tri_step(TRI_STEP_MARK_BATCH);
     uint32_t next_size = tri_marker_take_batch(marker, view, batches[now ^ 1]);
-    tri_marker_visit(marker, view);
+    tri_marker_visit(marker, view, alone);
     tri_edge_list list = tri_edges_begin(marker);
     for (uint32_t i = 0; i < size; i++) tri_marker_scan(marker, view, batches[now][i], &list);
     tri_edges_end(marker, &list);
     scanned += size;
     size = next_size;
     now ^= 1;
-    if (marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey)) tri_marker_spill(marker);
+    if (!alone && marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey))
+      tri_marker_spill(marker);
   } while (scanned < budget_objects && size + marker->depth >= TRI_MARK_SHALLOW_ITEMS);
-  tri_marker_visit(marker, view);
+  tri_marker_visit(marker, view, alone);
   tri_marker_return_batch(marker, batches[now], size);
   return scanned;
 }
 
-// Not inlined: what it reads of the view has to stay where it is, or a tree
-// takes 15 % longer, as more of it is kept in registers than there is room for.
-static __attribute__((noinline)) uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view,
-                                                              uint64_t budget_objects) {
-  if (marker->depth < TRI_MARK_SHALLOW_ITEMS) return tri_marker_run_shallow(marker, view);
-  return tri_marker_run_batches(marker, view, budget_objects);
+TRI_MARK_INLINE uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                             bool alone) {
+  if (marker->depth < TRI_MARK_SHALLOW_ITEMS) return tri_marker_run_shallow(marker, view, alone);
+  return tri_marker_run_batches(marker, view, budget_objects, alone);
 }
 
-uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) {
+// Two functions that are not inlined: what they read of the view has to stay where it is, or a tree takes 15 % longer,
+// as more of it is kept in registers than there is room for.
+static __attribute__((noinline)) uint64_t tri_marker_run_some_shared(tri_marker *marker, const tri_mark_view *view,
+                                                                     uint64_t budget_objects) {
+  return tri_marker_run_some(marker, view, budget_objects, false);
+}
+static __attribute__((noinline)) uint64_t tri_marker_run_some_alone(tri_marker *marker, const tri_mark_view *view,
+                                                                    uint64_t budget_objects) {
+  return tri_marker_run_some(marker, view, budget_objects, true);
+}
+
+static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone) {
   const tri_mark_view view = tri_mark_view_of(marker->collect);
   uint64_t scanned = 0;
   while (scanned < budget_objects) {
@@ -418,11 +426,29 @@ uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) 
       tri_marker_take_chunk(marker, chunk);
     }
     tri_step(TRI_STEP_MARK_BATCH);
-    scanned += tri_marker_run_some(marker, &view, budget_objects - scanned);
+    scanned += alone ? tri_marker_run_some_alone(marker, &view, budget_objects - scanned)
+                     : tri_marker_run_some_shared(marker, &view, budget_objects - scanned);
   }
   tri_marker_share_all(marker);
   tri_add_relaxed(&marker->collect->marked_objects, marker->marked_objects);
   marker->marked_objects = 0;
+  return scanned;
+}
+
+uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) {
+  return tri_marker_run_as(marker, budget_objects, wait, false);
+}
+
+static void tri_marker_check_alone(const tri_marker *marker) {
+  uint32_t workers = tri_load_relaxed(&marker->collect->grey.workers);
+  tri_assert_phase(marker->collect, TRI_PHASE_MARK_TERMINATION);
+  TRI_CHECK(workers == 1, "phase markTermination: a worker that marks alone is one of %u", workers);
+}
+
+uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects) {
+  tri_marker_check_alone(marker);
+  uint64_t scanned = tri_marker_run_as(marker, budget_objects, false, true);
+  tri_marker_check_alone(marker);
   return scanned;
 }
 
@@ -436,8 +462,7 @@ static void tri_recover_span(tri_marker *marker, const tri_span *span) {
     uint64_t granule = tri_space_granule(space, object);
     if (!tri_bit_test(space->bits.marked, granule)) continue;
     marker->stack[marker->depth++] = object - space->start;
-    // In small portions: a full stack would have to spill, which is what
-    // failed.
+    // In small portions: a full stack would have to spill, which is what failed.
     if (marker->depth >= TRI_MARK_BATCH) tri_marker_run(marker, UINT64_MAX, false);
   }
 }

@@ -24,6 +24,7 @@ enum {
   TRI_MARK_EDGES = TRI_MARK_BATCH * TRI_MARK_SLICE_WORDS,
   TRI_MARK_STACK_ITEMS = 16384, // 128 KiB; what is above goes to shared chunks
   TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers
+  TRI_MARK_ENOUGH_ITEMS = 64,   // from this depth on, the rest of an array comes after its objects
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
 };
 
@@ -51,6 +52,10 @@ void tri_marker_destroy(tri_marker *marker);
 /// then is shared. With `wait` it also waits for the other workers' work. Returns the objects scanned.
 /// The caller has called tri_grey_worker_begin().
 uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait);
+
+/// The same for the one worker of a world that is stopped: it marks without locked instructions. Checked: the phase is
+/// markTermination and no other worker has begun. Whoever wakes helpers does it between two runs.
+uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);
 
 /// Shades what a precise word refers to: NULL, immediates and addresses outside the heap are skipped. True if
 /// it was white. The item goes to `chunk`, which the caller shares when full or done.
