@@ -25,6 +25,7 @@ enum {
   TRI_MARK_STACK_ITEMS = 16384, // 128 KiB; what is above goes to shared chunks
   TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers
   TRI_MARK_ENOUGH_ITEMS = 64,   // from this depth on, the rest of an array comes after its objects
+  TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
 };
 
@@ -34,7 +35,7 @@ typedef struct tri_mark_edge {
 } tri_mark_edge;
 
 typedef struct tri_marker {
-  tri_collect *collect;
+  _Alignas(TRI_MARK_APART_BYTES) tri_collect *collect;
   tri_grey_item *stack; // TRI_MARK_STACK_ITEMS
   tri_mark_edge *edges; // TRI_MARK_EDGES, from 1
   uint32_t depth;
