@@ -19,6 +19,9 @@ static inline uint32_t tri_popcount(uint64_t word) {
 static inline uint32_t tri_first_set(uint64_t word) {
   return (uint32_t)__builtin_ctzll(word);
 }
+static inline uint32_t tri_last_set(uint64_t word) {
+  return 63 ^ (uint32_t)__builtin_clzll(word);
+}
 /// The lowest `count` bits set; count up to 64.
 static inline uint64_t tri_low_bits(uint32_t count) {
   return count >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1;

@@ -9,7 +9,7 @@ bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
   memset(marker, 0, sizeof *marker);
   marker->collect = collect;
   marker->stack = tri_meta_allocate(&collect->spans.space.meta, TRI_MARK_STACK_ITEMS * sizeof *marker->stack);
-  marker->edges = tri_meta_allocate(&collect->spans.space.meta, TRI_MARK_EDGES * sizeof *marker->edges);
+  marker->edges = tri_meta_allocate(&collect->spans.space.meta, (TRI_MARK_EDGES + 1) * sizeof *marker->edges);
   if (marker->stack && marker->edges) return true;
   tri_marker_destroy(marker);
   return false;
@@ -18,7 +18,7 @@ bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
 void tri_marker_destroy(tri_marker *marker) {
   tri_meta *meta = &marker->collect->spans.space.meta;
   tri_meta_free(meta, marker->stack, TRI_MARK_STACK_ITEMS * sizeof *marker->stack);
-  tri_meta_free(meta, marker->edges, TRI_MARK_EDGES * sizeof *marker->edges);
+  tri_meta_free(meta, marker->edges, (TRI_MARK_EDGES + 1) * sizeof *marker->edges);
   marker->stack = NULL;
   marker->edges = NULL;
 }
@@ -104,6 +104,10 @@ void tri_visit_conservative(tri_visitor *visitor, const void *word) {
 
 // ---- The marker ----
 
+#define TRI_MARK_INLINE static inline __attribute__((always_inline))
+
+enum { TRI_MARK_WORD_LOG2 = TRI_GRANULE_LOG2 + 6 }; // bytes that a word of M covers
+
 // Everything the inner loops read, in registers.
 typedef struct tri_mark_view {
   uintptr_t start;
@@ -168,56 +172,102 @@ static void tri_marker_share_all(tri_marker *marker) {
   }
 }
 
-// An edge read from an object: remember it and fetch its mark word.
-static inline void tri_marker_edge(const tri_mark_view *view, uint64_t *edges, uint32_t *count, uintptr_t word) {
-  uint64_t offset = word - view->start;
-  if (offset >= view->limit || (word & view->tag_mask) == view->tag_value) return;
-  __builtin_prefetch(&view->marks[offset >> (TRI_GRANULE_LOG2 + 6)], 1);
-  edges[(*count)++] = offset;
+// ---- Edges: from a reference read to its mark ----
+
+// Edges being collected: the last one is still growing. edges[0] is what was before the first, and means nothing.
+typedef struct tri_edge_list {
+  tri_mark_edge *next, last;
+} tri_edge_list;
+
+static inline tri_edge_list tri_edges_begin(const tri_marker *marker) {
+  return (tri_edge_list){marker->edges, {UINT64_MAX, 0}};
 }
 
-static inline void tri_marker_push(const tri_mark_view *view, tri_marker *marker, uint64_t offset) {
-  if (TRI_CHECKS) tri_check_reference(marker->collect, offset);
-  if (tri_load_relaxed(&view->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF) return;
-  marker->stack[marker->depth++] = offset;
+static inline void tri_edges_end(tri_marker *marker, const tri_edge_list *list) {
+  *list->next = list->last;
+  marker->edge_count = (uint32_t)(list->next - marker->edges);
 }
 
-// The end of an edge: mark what it leads to, and push that if it was white and has references. A branch on the
-// mark, not arithmetic: on lists the branch predictor runs ahead where a computed push could not.
-static inline void tri_marker_visit(const tri_mark_view *view, tri_marker *marker, uint64_t offset) {
-  if (!tri_bit_set(view->marks, offset >> TRI_GRANULE_LOG2)) return;
-  marker->marked_objects++;
-  tri_marker_push(view, marker, offset);
+TRI_MARK_INLINE void tri_edge_add_offset(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
+  uint64_t word = offset >> TRI_MARK_WORD_LOG2, bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63);
+  if (word == list->last.word) {
+    list->last.bits |= bit;
+    return;
+  }
+  __builtin_prefetch(&view->marks[word], 1);
+  *list->next++ = list->last;
+  list->last = (tri_mark_edge){word, bit};
 }
 
-// The ends of a batch's edges. Neighbouring edges often lead into one mark word (a tree in allocation order, an
-// array filled in a loop): they share one locked instruction, which is 40 % of marking a tree without this.
-static inline void tri_marker_visit_batch(const tri_mark_view *view, tri_marker *marker) {
-  const uint64_t *edges = marker->edges;
-  uint32_t count = marker->edge_count;
-  for (uint32_t edge = 0; edge < count;) {
-    uint64_t word = edges[edge] >> (TRI_GRANULE_LOG2 + 6);
-    if (edge + 1 == count || edges[edge + 1] >> (TRI_GRANULE_LOG2 + 6) != word) {
-      tri_marker_visit(view, marker, edges[edge++]);
+TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
+  uint64_t offset = reference - view->start;
+  if (offset < view->limit && (reference & view->tag_mask) != view->tag_value) tri_edge_add_offset(view, list, offset);
+}
+
+// Sets bits of M; which of them were clear. Nobody sets others meanwhile if the worker is alone.
+TRI_MARK_INLINE uint64_t tri_mark_take(uint64_t *place, uint64_t bits, bool alone) {
+  uint64_t seen = tri_load_relaxed(place);
+  bits &= ~seen;
+  if (!bits) return 0;
+  if (!alone) return bits & ~tri_or_relaxed(place, bits);
+  tri_store_relaxed(place, seen | bits);
+  return bits;
+}
+
+static inline uint64_t tri_mark_offset(uint64_t word, uint32_t bit) {
+  return word << TRI_MARK_WORD_LOG2 | (uint64_t)bit << TRI_GRANULE_LOG2;
+}
+
+static void tri_check_references(const tri_marker *marker, uint64_t word, uint64_t bits) {
+  if (!TRI_CHECKS) return;
+  for (; bits; bits &= bits - 1) tri_check_reference(marker->collect, tri_mark_offset(word, tri_first_set(bits)));
+}
+
+// A word of M covers 1 KiB, which lies in one block.
+static inline bool tri_mark_word_is_leaf(const tri_mark_view *view, uint64_t word) {
+  return tri_load_relaxed(&view->layout_map[word >> (TRI_BLOCK_LOG2 - TRI_MARK_WORD_LOG2)]) & TRI_ENTRY_LEAF;
+}
+
+static __attribute__((noinline)) tri_grey_item *tri_marker_push_slices(tri_marker *marker, tri_grey_item *top) {
+  memcpy(top, marker->slices, marker->slice_count * sizeof *top);
+  top += marker->slice_count;
+  marker->slice_count = 0;
+  return top;
+}
+
+// The ends of the edges: marks what they lead to, and pushes what was white and has references. The last first, so
+// that the first is taken from the stack next: objects are scanned in the order of the references to them, which is
+// often that of their addresses.
+TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone) {
+  tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
+  tri_grey_item *top = marker->stack + marker->depth;
+  uint64_t marked = 0;
+  // What is left of an array waits until what was read from it is scanned, else the stack would hold all of it; but not
+  // until the stack runs dry, which would empty the pipeline. Where there are other workers a full stack is welcome.
+  bool enough = alone && marker->depth >= TRI_MARK_ENOUGH_ITEMS;
+  if (enough && marker->slice_count) top = tri_marker_push_slices(marker, top);
+  for (const tri_mark_edge *first = marker->edges, *edge = first + marker->edge_count; edge > first; edge--) {
+    uint64_t word = edge->word, white = tri_mark_take(&view->marks[word], edge->bits, alone);
+    // A branch on the mark, not arithmetic: on lists the branch predictor runs ahead where a computed push could not.
+    if (!white) continue;
+    tri_check_references(marker, word, white);
+    if (tri_mark_word_is_leaf(view, word)) {
+      marked += white & (white - 1) ? tri_popcount(white) : 1;
       continue;
     }
-    uint64_t seen = tri_load_relaxed(&view->marks[word]), white = 0;
-    uint32_t first = edge;
-    do {
-      white |= (UINT64_C(1) << (edges[edge] >> TRI_GRANULE_LOG2 & 63)) & ~seen;
-      edge++;
-    } while (edge < count && edges[edge] >> (TRI_GRANULE_LOG2 + 6) == word);
-    if (!white) continue;
-    white &= ~tri_or_relaxed(&view->marks[word], white);
-    for (; white; first++) {
-      uint64_t bit = UINT64_C(1) << (edges[first] >> TRI_GRANULE_LOG2 & 63);
-      if (!(white & bit)) continue;
-      white &= ~bit;
-      marker->marked_objects++;
-      tri_marker_push(view, marker, edges[first]);
+    for (; white; marked++) {
+      uint32_t bit = tri_last_set(white);
+      white &= ~(UINT64_C(1) << bit);
+      *top++ = tri_mark_offset(word, bit);
     }
   }
+  if (marker->slice_count) top = tri_marker_push_slices(marker, top);
+  marker->depth = (uint32_t)(top - marker->stack);
+  marker->edge_count = 0;
+  marker->marked_objects += marked;
 }
+
+// ---- Scanning: from an object to its edges ----
 
 static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout *layout,
                                     const tri_object_place *place) {
@@ -228,118 +278,177 @@ static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout 
   if (chunk) tri_grey_share(&marker->collect->grey, chunk);
 }
 
-// Objects without a one-word mask: long, conservative, custom or large. One slice of at most 64 words; the rest is
-// pushed as an item of its own.
-static __attribute__((noinline)) uint32_t tri_marker_scan_long(tri_marker *marker, const tri_mark_view *view,
-                                                               tri_grey_item item, uint32_t count) {
+// Objects without a one-word mask: long, conservative, custom or large. One slice of at most 64 words; the rest is an
+// item of its own.
+static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, const tri_mark_view *shared_view,
+                                                           tri_grey_item item, tri_edge_list *shared_list) {
+  // Copies stay in registers.
+  const tri_mark_view view = *shared_view;
+  tri_edge_list list = *shared_list;
   uint64_t offset = item & ~(uint64_t)TRI_GREY_TAGS;
-  tri_object_place place = tri_slot_at(&marker->collect->spans, view->start + offset);
-  if (!place.start) return count; // marked through a stale word after an explicit free: nothing to scan
+  tri_object_place place = tri_slot_at(&marker->collect->spans, view.start + offset);
+  if (!place.start) return; // marked through a stale word after an explicit free: nothing to scan
   const struct tri_layout *layout = tri_span_layout(&marker->collect->spans, place.span);
   const tri_layout_description *description = &layout->description;
-  if (tri_layout_is_leaf(layout)) return count;
+  if (tri_layout_is_leaf(layout)) return;
   if (description->form == TRI_LAYOUT_CUSTOM) {
     tri_marker_trace_custom(marker, layout, &place);
-    return count;
+    return;
   }
-  uint64_t words = tri_span_object_bytes(place.span) / 8;
-  uint64_t first = (view->start + offset - place.start) / 8, end = first + TRI_MARK_SLICE_WORDS;
-  if (end < words)
-    marker->stack[marker->depth++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE;
-  else
-    end = words;
   const uintptr_t *slots = (const uintptr_t *)place.start;
-  if (description->form == TRI_LAYOUT_CONSERVATIVE) {
-    for (uint64_t word = first; word < end; word++)
-      if (tri_object_start_offset(marker->collect, tri_load_relaxed(&slots[word]), &marker->edges[count])) count++;
-    return count;
+  uint64_t words = tri_span_object_bytes(place.span) / 8;
+  uint64_t first = (view.start + offset - place.start) / 8, end = first + TRI_MARK_SLICE_WORDS;
+  if (end < words) {
+    marker->slices[marker->slice_count++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE;
+    // Its first line would be fetched with the other items of its batch, but not the rest.
+    for (uint64_t line = end; line < end + TRI_MARK_SLICE_WORDS; line += TRI_CACHE_LINE_BYTES / 8)
+      __builtin_prefetch(&slots[line]);
+  } else {
+    end = words;
   }
   uint64_t mask = tri_layout_mask_at(description, first) & tri_low_bits((uint32_t)(end - first));
-  if (mask == ~UINT64_C(0)) { // an array: no bit to look for, and nothing to push where it is empty
-    for (uint64_t word = first; word < end; word++) {
-      uintptr_t reference = tri_load_relaxed(&slots[word]);
-      if (reference) tri_marker_edge(view, marker->edges, &count, reference);
-    }
-    return count;
+  if (description->form == TRI_LAYOUT_CONSERVATIVE) {
+    uint64_t found;
+    for (uint64_t word = first; word < end; word++)
+      if (tri_object_start_offset(marker->collect, tri_load_relaxed(&slots[word]), &found))
+        tri_edge_add_offset(&view, &list, found);
+  } else if (mask == ~UINT64_C(0)) { // an array: no bit to look for
+    for (uint64_t word = first; word < end; word++) tri_edge_add(&view, &list, tri_load_relaxed(&slots[word]));
+  } else {
+    for (; mask; mask &= mask - 1) tri_edge_add(&view, &list, tri_load_relaxed(&slots[first + tri_first_set(mask)]));
   }
-  for (; mask; mask &= mask - 1)
-    tri_marker_edge(view, marker->edges, &count, tri_load_relaxed(&slots[first + tri_first_set(mask)]));
-  return count;
+  *shared_list = list;
 }
 
-static inline uint32_t tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
-                                       uint32_t count) {
+TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
+                                     tri_edge_list *list) {
   uint64_t mask = 0;
   if (__builtin_expect(!(item & TRI_GREY_TAGS), 1))
     mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
-  if (__builtin_expect(!mask, 0)) return tri_marker_scan_long(marker, view, item, count);
+  if (__builtin_expect(!mask, 0)) {
+    tri_edge_list copy = *list; // whose address is known elsewhere
+    tri_marker_scan_long(marker, view, item, &copy);
+    *list = copy;
+    return;
+  }
   const uintptr_t *slots = (const uintptr_t *)(view->start + item);
   do {
-    tri_marker_edge(view, marker->edges, &count, tri_load_relaxed(&slots[tri_first_set(mask)]));
+    tri_edge_add(view, list, tri_load_relaxed(&slots[tri_first_set(mask)]));
     mask &= mask - 1;
   } while (mask);
-  return count;
+}
+
+// ---- Running ----
+
+static inline void tri_mark_prefetch(const tri_mark_view *view, uint64_t offset) {
+  __builtin_prefetch((const void *)(view->start + offset));
 }
 
 // Fewer than four items: scan directly, but fetch the object before its mark word is touched, or the locked
 // instruction serialises both misses.
-static uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view) {
+TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view, bool alone) {
   uint64_t scanned = 0;
-  uint32_t count = marker->edge_count;
-  marker->edge_count = 0;
-  while (count) {
-    uint64_t offset = marker->edges[--count];
-    __builtin_prefetch((const void *)(view->start + offset));
-    tri_marker_visit(view, marker, offset);
-  }
-  while (marker->depth && marker->depth < 4) {
-    tri_grey_item item = marker->stack[--marker->depth];
-    count = tri_marker_scan(marker, view, item, 0);
-    for (uint32_t edge = 0; edge < count; edge++) __builtin_prefetch((const void *)(view->start + marker->edges[edge]));
-    for (uint32_t edge = 0; edge < count; edge++) tri_marker_visit(view, marker, marker->edges[edge]);
+  while (marker->depth && marker->depth < TRI_MARK_SHALLOW_ITEMS) {
+    tri_edge_list list = tri_edges_begin(marker);
+    tri_marker_scan(marker, view, marker->stack[--marker->depth], &list);
+    tri_edges_end(marker, &list);
+    for (uint32_t edge = 1; edge <= marker->edge_count; edge++)
+      tri_mark_prefetch(view, tri_mark_offset(marker->edges[edge].word, tri_first_set(marker->edges[edge].bits)));
+    tri_marker_visit(marker, view, alone);
     if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists
   }
   return scanned;
 }
 
-static uint64_t tri_marker_run_batch(tri_marker *marker, const tri_mark_view *view) {
-  tri_grey_item batch[TRI_MARK_BATCH];
+static inline uint32_t tri_marker_take_batch(tri_marker *marker, const tri_mark_view *view, tri_grey_item *batch) {
   uint32_t size = marker->depth < TRI_MARK_BATCH ? marker->depth : TRI_MARK_BATCH;
-  marker->depth -= size;
+  const tri_grey_item *top = marker->stack + marker->depth;
   for (uint32_t i = 0; i < size; i++) {
-    batch[i] = marker->stack[marker->depth + i];
-    __builtin_prefetch((const void *)(view->start + batch[i]));
+    batch[i] = *--top;
+    tri_mark_prefetch(view, batch[i]);
   }
-  tri_marker_visit_batch(view, marker);
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < size; i++) count = tri_marker_scan(marker, view, batch[i], count);
-  marker->edge_count = count;
+  marker->depth -= size;
   return size;
 }
 
-uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) {
+static inline void tri_marker_return_batch(tri_marker *marker, const tri_grey_item *batch, uint32_t size) {
+  while (size) marker->stack[marker->depth++] = batch[--size];
+}
+
+// The pipeline. Between two rounds one batch is on its way, and the edges of the one before it.
+TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                                bool alone) {
+  tri_grey_item batches[2][TRI_MARK_BATCH];
+  uint32_t now = 0, size = tri_marker_take_batch(marker, view, batches[now]);
+  uint64_t scanned = 0;
+  do {
+    tri_step(TRI_STEP_MARK_BATCH);
+    uint32_t next_size = tri_marker_take_batch(marker, view, batches[now ^ 1]);
+    tri_marker_visit(marker, view, alone);
+    tri_edge_list list = tri_edges_begin(marker);
+    for (uint32_t i = 0; i < size; i++) tri_marker_scan(marker, view, batches[now][i], &list);
+    tri_edges_end(marker, &list);
+    scanned += size;
+    size = next_size;
+    now ^= 1;
+    if (!alone && marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey))
+      tri_marker_spill(marker);
+  } while (scanned < budget_objects && size + marker->depth >= TRI_MARK_SHALLOW_ITEMS);
+  tri_marker_visit(marker, view, alone);
+  tri_marker_return_batch(marker, batches[now], size);
+  return scanned;
+}
+
+TRI_MARK_INLINE uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                             bool alone) {
+  if (marker->depth < TRI_MARK_SHALLOW_ITEMS) return tri_marker_run_shallow(marker, view, alone);
+  return tri_marker_run_batches(marker, view, budget_objects, alone);
+}
+
+// Two functions that are not inlined: what they read of the view has to stay where it is, or a tree takes 15 % longer,
+// as more of it is kept in registers than there is room for.
+static __attribute__((noinline)) uint64_t tri_marker_run_some_shared(tri_marker *marker, const tri_mark_view *view,
+                                                                     uint64_t budget_objects) {
+  return tri_marker_run_some(marker, view, budget_objects, false);
+}
+static __attribute__((noinline)) uint64_t tri_marker_run_some_alone(tri_marker *marker, const tri_mark_view *view,
+                                                                    uint64_t budget_objects) {
+  return tri_marker_run_some(marker, view, budget_objects, true);
+}
+
+static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone) {
   const tri_mark_view view = tri_mark_view_of(marker->collect);
   uint64_t scanned = 0;
-  for (;;) {
-    if (marker->depth + marker->edge_count == 0) {
+  while (scanned < budget_objects) {
+    if (marker->depth == 0) {
       tri_grey_chunk *chunk = tri_grey_take(&marker->collect->grey, wait);
       if (!chunk) break;
       tri_marker_take_chunk(marker, chunk);
     }
     tri_step(TRI_STEP_MARK_BATCH);
-    tri_marker_reserve(marker, TRI_MARK_EDGES + TRI_MARK_BATCH);
-    if (marker->depth + marker->edge_count < 4)
-      scanned += tri_marker_run_shallow(marker, &view);
-    else
-      scanned += tri_marker_run_batch(marker, &view);
-    if (scanned >= budget_objects) break;
-    if (marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey)) tri_marker_spill(marker);
+    scanned += alone ? tri_marker_run_some_alone(marker, &view, budget_objects - scanned)
+                     : tri_marker_run_some_shared(marker, &view, budget_objects - scanned);
   }
-  for (uint32_t edge = 0; edge < marker->edge_count; edge++) tri_marker_visit(&view, marker, marker->edges[edge]);
-  marker->edge_count = 0;
   tri_marker_share_all(marker);
   tri_add_relaxed(&marker->collect->marked_objects, marker->marked_objects);
   marker->marked_objects = 0;
+  return scanned;
+}
+
+uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) {
+  return tri_marker_run_as(marker, budget_objects, wait, false);
+}
+
+static void tri_marker_check_alone(const tri_marker *marker) {
+  uint32_t workers = tri_load_relaxed(&marker->collect->grey.workers);
+  tri_assert_phase(marker->collect, TRI_PHASE_MARK_TERMINATION);
+  TRI_CHECK(workers == 1, "phase markTermination: a worker that marks alone is one of %u", workers);
+}
+
+uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects) {
+  tri_marker_check_alone(marker);
+  uint64_t scanned = tri_marker_run_as(marker, budget_objects, false, true);
+  tri_marker_check_alone(marker);
   return scanned;
 }
 

@@ -1,10 +1,13 @@
 // Marking: grey to black.
 //
-// A marker works in batches of 32, in a pipeline of two stages: it prefetches the objects of one batch; while
-// they arrive it tests and sets the mark words of the previous batch's edges, which were prefetched when those
-// edges were read; then it scans the batch, reading edges. With fewer than four items there is nothing to
-// overlap, and it goes object by object. Measured in research/prototype.md, E2: 4.6 times faster than a plain
-// stack on a random graph; either stage alone gives half of it.
+// A marker works in batches of 16, in a pipeline: it prefetches the objects of batch N + 1; tests and sets the mark
+// words that the references in batch N - 1 lead to, which were prefetched when those were read; and scans batch N,
+// which arrived meanwhile, reading references. With fewer than four items there is nothing to overlap, and it goes
+// object by object. Measured in research/prototype.md, E2: either stage alone gives half of what both do.
+//
+// References that follow each other and lead into one mark word (a tree in allocation order, an array filled in a
+// loop) are one edge from the start: they share the prefetch, the instruction that sets them and the look at the
+// layout.
 //
 // Invariants  an object is pushed exactly once: by whoever set its M bit. Everything beyond mark_limit_bytes
 //             was allocated in this cycle and is black. A marker outside a call holds no items.
@@ -16,19 +19,29 @@
 #include "collect/collect.h"
 
 enum {
-  TRI_MARK_BATCH = 32,       // 16 to 32 measured equal; 64 breaks the locality of trees
+  TRI_MARK_BATCH = 16,       // 8 to 32 measured equal but for trees, which 16 suits best
   TRI_MARK_SLICE_WORDS = 64, // longer objects are scanned in slices of this
   TRI_MARK_EDGES = TRI_MARK_BATCH * TRI_MARK_SLICE_WORDS,
   TRI_MARK_STACK_ITEMS = 16384, // 128 KiB; what is above goes to shared chunks
   TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers
+  TRI_MARK_ENOUGH_ITEMS = 64,   // from this depth on, the rest of an array comes after its objects
+  TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
+  TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
 };
 
+/// What references lead to: bits of a word of M.
+typedef struct tri_mark_edge {
+  uint64_t word, bits;
+} tri_mark_edge;
+
 typedef struct tri_marker {
-  tri_collect *collect;
+  _Alignas(TRI_MARK_APART_BYTES) tri_collect *collect;
   tri_grey_item *stack; // TRI_MARK_STACK_ITEMS
-  uint64_t *edges;      // TRI_MARK_EDGES, byte offsets
+  tri_mark_edge *edges; // TRI_MARK_EDGES, from 1
   uint32_t depth;
   uint32_t edge_count;
+  uint32_t slice_count;
+  tri_grey_item slices[TRI_MARK_BATCH]; // what is left of the long objects among those just scanned
   uint64_t marked_objects;
 } tri_marker;
 
@@ -40,6 +53,10 @@ void tri_marker_destroy(tri_marker *marker);
 /// then is shared. With `wait` it also waits for the other workers' work. Returns the objects scanned.
 /// The caller has called tri_grey_worker_begin().
 uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait);
+
+/// The same for the one worker of a world that is stopped: it marks without locked instructions. Checked: the phase is
+/// markTermination and no other worker has begun. Whoever wakes helpers does it between two runs.
+uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);
 
 /// Shades what a precise word refers to: NULL, immediates and addresses outside the heap are skipped. True if
 /// it was white. The item goes to `chunk`, which the caller shares when full or done.
@@ -55,8 +72,8 @@ typedef enum tri_word_kind {
 typedef void tri_each_word(void *context, uintptr_t word, tri_word_kind kind);
 
 /// World stopped, windows dropped, after memory for grey objects was refused: scans every marked object again, as often
-/// as it takes. Linear in the heap for each round, but a mark that ends is worth a long pause. Each round marks at least
-/// one more object, or is the last.
+/// as it takes. Linear in the heap for each round, but a mark that ends is worth a long pause. Each round marks at
+/// least one more object, or is the last.
 void tri_mark_recover(tri_marker *marker);
 
 /// Shades what a word of the given kind refers to.

@@ -84,6 +84,8 @@ static void tri_heap_allow_cycles(tri_world *world) {
 
 // ---- Life ----
 
+_Static_assert(TRI_PAGE_BYTES % _Alignof(tri_heap) == 0, "a heap is mapped, so it is aligned");
+
 tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri_heap **out_heap) {
   tri_heap *heap = tri_vm_map(sizeof *heap);
   if (!heap) return TRI_OUT_OF_MEMORY;

@@ -97,16 +97,24 @@ static void tri_helpers_wait(tri_heap *heap) {
   tri_lock_release(&helpers->lock);
 }
 
+// While the helpers sleep. A stop that comes in phase mark, which is the exception, does without the shorter way.
+static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects) {
+  if (tri_load_relaxed(&heap->world.collect.phase) != TRI_PHASE_MARK_TERMINATION)
+    return tri_marker_run(&heap->marker, budget_objects, true);
+  tri_assert_world_stopped(&heap->world);
+  return tri_marker_run_alone(&heap->marker, budget_objects);
+}
+
 void tri_helpers_mark(tri_heap *heap) {
   tri_grey_queue *grey = &heap->world.collect.grey;
   uint64_t began = tri_thread_cpu_ns();
   tri_grey_worker_begin(grey);
-  bool help = false;
-  if (heap->helpers.wanted) {
-    help = tri_marker_run(&heap->marker, TRI_HELPERS_WORTH_OBJECTS, false) >= TRI_HELPERS_WORTH_OBJECTS;
-    if (help) tri_helpers_wake(heap);
+  uint64_t worth = heap->helpers.wanted ? TRI_HELPERS_WORTH_OBJECTS : UINT64_MAX;
+  bool help = tri_mark_without_helpers(heap, worth) >= worth;
+  if (help) {
+    tri_helpers_wake(heap);
+    tri_marker_run(&heap->marker, UINT64_MAX, true);
   }
-  tri_marker_run(&heap->marker, UINT64_MAX, true);
   tri_grey_worker_end(grey);
   tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
   if (help) tri_helpers_wait(heap);
