@@ -231,12 +231,16 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   return true;
 }
 
-// The run that is used up: its span may be walked again from now on.
+// The run that is used up: its span may be walked again from now on. What was freed in it meanwhile could not ask for
+// that.
 static void tri_refill_end_run_locked(tri_refill *refill) {
   struct tri_window *window = refill->window;
   if (!window->run_span) return;
-  tri_span_by_index(&refill->mutator->world->collect.spans, window->run_span - 1)->runs--;
+  tri_collect *collect = &refill->mutator->world->collect;
+  tri_span *span = tri_span_by_index(&collect->spans, window->run_span - 1);
+  span->runs--;
   window->run_span = 0;
+  if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, refill->class, span);
 }
 
 static bool tri_refill_from_list_locked(tri_refill *refill) {
