@@ -410,7 +410,8 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_page_run run;
   *out_status = tri_large_take_pages(mutator, pages, alignment_pages, &run);
   if (*out_status != TRI_OK) return NULL;
-  uint64_t zeroed_bytes = uninitialized && layout->reference_bytes < object_bytes ? layout->reference_bytes : object_bytes;
+  bool partly = uninitialized && !tri_layout_has_references_beyond(layout, object_bytes);
+  uint64_t zeroed_bytes = partly ? layout->reference_bytes : object_bytes;
   if (!run.fresh && zeroed_bytes) {
     // Zeroed before anyone can find it, and without keeping the collector waiting.
     tri_blocking_begin(&mutator->fast);

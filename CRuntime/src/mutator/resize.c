@@ -6,7 +6,7 @@
 
 // What a marker may look at must be zero before it is part of the object.
 static void tri_resize_zero_tail(const struct tri_layout *layout, const tri_span *span, uint64_t from, uint64_t to) {
-  if (layout->reference_bytes > from) memset((void *)(span->start + from), 0, to - from);
+  if (tri_layout_has_references_beyond(layout, from)) memset((void *)(span->start + from), 0, to - from);
 }
 
 static bool tri_resize_take_pages(tri_mutator_full *mutator, tri_span *span, uint64_t pages) {
