@@ -40,8 +40,8 @@ bool tri_resize(tri_mutator *mutator, void *object, size_t bytes) {
             "resizing %p in phase markTermination", object);
   if (object == tri_empty_object()) return bytes == 0;
   tri_object_place place = tri_object_at(spans, (uintptr_t)object);
-  TRI_CHECK(place.start == (uintptr_t)object, "resizing %p, which is not the start of a live object of this heap",
-            object);
+  TRI_CHECK(object && place.start == (uintptr_t)object,
+            "resizing %p, which is not the start of a live object of this heap", object);
   if (place.span->state == TRI_SPAN_SMALL) return bytes <= place.span->slot_bytes;
   return bytes <= TRI_OBJECT_BYTES_MAX && tri_resize_large(full, place.span, bytes);
 }
