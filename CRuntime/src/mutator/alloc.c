@@ -178,6 +178,10 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   refill->window->base = orphan->window.base;
   refill->window->slot_bytes = orphan->window.slot_bytes;
   refill->window->free_slots = orphan->window.free_slots;
+  // What the orphan held of its span passes to the window: a run that is used up.
+  tri_spans *spans = &refill->mutator->world->collect.spans;
+  refill->window->run_span = tri_span_index(spans, tri_span_at(spans, orphan->window.base)) + 1;
+  refill->window->run_next = refill->window->run_end = 0;
   tri_refill_own(refill);
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
