@@ -73,7 +73,9 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->precise = precise;
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
   if (!tri_thread_stack_bounds(&mutator->stack)) {
-    tri_mutator_retire(mutator);
+    tri_lock_acquire(&world->lock);
+    tri_mutator_retire_locked(mutator);
+    tri_lock_release(&world->lock);
     return NULL;
   }
   return mutator;
@@ -83,7 +85,7 @@ void tri_mutator_unmap(tri_mutator_full *mutator) {
   tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
 }
 
-void tri_mutator_retire(tri_mutator_full *mutator) {
+void tri_mutator_retire_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_meta *meta = &mutator->world->collect.spans.space.meta;
   if (mutator->marker.stack) tri_marker_destroy(&mutator->marker);
@@ -98,10 +100,8 @@ void tri_mutator_retire(tri_mutator_full *mutator) {
     tri_meta_free(meta, stack, sizeof *stack);
   }
   tri_magazines_unmap(mutator);
-  tri_lock_acquire(&world->lock);
   mutator->next = world->retired;
   world->retired = mutator;
-  tri_lock_release(&world->lock);
 }
 
 // There are as many as span classes this thread allocated from since the last cycle.
