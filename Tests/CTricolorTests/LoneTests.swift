@@ -61,6 +61,12 @@ private final class Herd: @unchecked Sendable {
   }
 }
 
+/// Objects that threads use one after another.
+private final class Shared: @unchecked Sendable {
+  var objects: [Object]
+  init(_ objects: [Object]) { self.objects = objects }
+}
+
 /// Addresses that one thread leaves for another.
 private final class Box: @unchecked Sendable {
   private var lock = pthread_mutex_t()
@@ -154,6 +160,61 @@ private final class Box: @unchecked Sendable {
       for object in box.takeAll() { tri_free(mutator.pointer, object) }
       herd.fill(mutator)
       try expectAllAccounted(heap, [herd])
+    }
+  }
+
+  /// Frees each of the objects and allocates in its place, over and over; a slot that is not this thread's any more shows
+  /// at once. What is allocated in the end.
+  private func replace(_ objects: [Object], _ mutator: TestMutator, rounds: Int, stamp: UInt64) -> [Object] {
+    var objects = objects
+    for object in objects { object.storeBytes(of: stamp, toByteOffset: 16, as: UInt64.self) }
+    for round in 0..<rounds {
+      for index in objects.indices {
+        if objects[index].load(fromByteOffset: 16, as: UInt64.self) != stamp {
+          Issue.record("\(objects[index]) was given to another in round \(round)")
+          return []
+        }
+        tri_free(mutator.pointer, objects[index])
+        // Out of the magazine: the same slot, by two changes of one word of the bitmap.
+        objects[index] = tri_alloc_uninitialized(mutator.pointer, tri_layout_leaf(mutator.heap), slotBytes)!
+        objects[index].storeBytes(of: stamp, toByteOffset: 16, as: UInt64.self)
+      }
+    }
+    return objects
+  }
+
+  @Test("bits of one word are changed by one thread alone, then by two, thousands of times: no change is lost")
+  func oneWord() throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      // Twenty of these have their bits in one word. Every second one is the guests'.
+      let objects = (0..<1000).map { _ in tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes)! }
+      let window = mutator.window(heap.leaf, slotBytes, zeroed: false)
+      while window.pointee.free_slots != 0 { _ = tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes) }
+      let theirs = Shared(stride(from: 1, to: 40, by: 2).map { objects[$0] })
+      var own = stride(from: 0, to: 40, by: 2).map { objects[$0] }
+      let done = Flag()
+      let visitors = TestThread {
+        for visit in 0..<1500 {
+          try! heap.attached { guest in
+            theirs.objects = self.replace(theirs.objects, guest, rounds: 2, stamp: UInt64(visit + 2))
+          }
+        }
+        done.set()
+      }
+      while !done.isSet {
+        own = replace(own, mutator, rounds: 20, stamp: 1)
+        tri_safepoint(mutator.pointer)
+      }
+      visitors.join()
+      // So much that the span is walked again; a change that was lost is a slot that is not free.
+      for object in own + theirs.objects + objects[40...] { tri_free(mutator.pointer, object) }
+      var left = Set(objects.map { address($0) })
+      for _ in 0..<20_000 where !left.isEmpty {
+        left.remove(address(tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes)))
+      }
+      #expect(left.isEmpty)
+      tri_testing_verify(heap.heap)
     }
   }
 
