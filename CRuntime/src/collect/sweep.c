@@ -21,6 +21,14 @@ void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span 
   class->partial = tri_span_index(&collect->spans, span) + 1;
 }
 
+void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
+  if (span->listed || span->runs || !tri_span_is_worth_walking(span)) return;
+  tri_store_relaxed(&span->freed_slots, 0u);
+  span->next_group = 0;
+  span->fresh = 0;
+  tri_span_list_locked(collect, class, span);
+}
+
 static void tri_sweep_end(tri_collect *collect) {
   tri_sweep_state *sweep = &collect->sweep;
   tri_lock_acquire(&collect->sweep_lock);

@@ -140,7 +140,11 @@ static void tri_heap_forget_slots(void *collect, const struct tri_window *window
 }
 
 tri_status tri_heap_close(tri_heap *heap) {
-  if (tri_load_relaxed(&heap->world.mutator_count)) return TRI_MUTATORS_ATTACHED;
+  // Under the lock: a thread that is detaching is done with the heap when it lets go of it.
+  tri_lock_acquire(&heap->world.lock);
+  bool attached = heap->world.mutator_count != 0;
+  tri_lock_release(&heap->world.lock);
+  if (attached) return TRI_MUTATORS_ATTACHED;
   tri_collector_thread_destroy(heap);
   tri_helpers_destroy(heap);
   tri_sweep_finish(&heap->world.collect);

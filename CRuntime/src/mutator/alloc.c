@@ -179,6 +179,10 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   refill->window->base = orphan->window.base;
   refill->window->slot_bytes = orphan->window.slot_bytes;
   refill->window->free_slots = orphan->window.free_slots;
+  // What the orphan held of its span passes to the window: a run that is used up.
+  tri_spans *spans = &refill->mutator->world->collect.spans;
+  refill->window->run_span = tri_span_index(spans, tri_span_at(spans, orphan->window.base)) + 1;
+  refill->window->run_next = refill->window->run_end = 0;
   tri_refill_own(refill);
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
@@ -232,12 +236,16 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   return true;
 }
 
-// The run that is used up: its span may be walked again from now on.
+// The run that is used up: its span may be walked again from now on. What was freed in it meanwhile could not ask for
+// that.
 static void tri_refill_end_run_locked(tri_refill *refill) {
   struct tri_window *window = refill->window;
   if (!window->run_span) return;
-  tri_span_by_index(&refill->mutator->world->collect.spans, window->run_span - 1)->runs--;
+  tri_collect *collect = &refill->mutator->world->collect;
+  tri_span *span = tri_span_by_index(&collect->spans, window->run_span - 1);
+  span->runs--;
   window->run_span = 0;
+  if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, refill->class, span);
 }
 
 static bool tri_refill_from_list_locked(tri_refill *refill) {
@@ -407,8 +415,8 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   tri_page_run run;
   *out_status = tri_large_take_pages(mutator, pages, alignment_pages, &run);
   if (*out_status != TRI_OK) return NULL;
-  uint64_t zeroed_bytes =
-      uninitialized && layout->reference_bytes < object_bytes ? layout->reference_bytes : object_bytes;
+  bool partly = uninitialized && !tri_layout_has_references_beyond(layout, object_bytes);
+  uint64_t zeroed_bytes = partly ? layout->reference_bytes : object_bytes;
   if (!run.fresh && zeroed_bytes) {
     // Zeroed before anyone can find it, and without keeping the collector waiting.
     tri_blocking_begin(&mutator->fast);

@@ -220,7 +220,7 @@ void *tri_object_start(tri_heap *heap, const void *address) {
 
 static tri_object_place tri_object_known(tri_heap *heap, const void *object) {
   tri_object_place place = tri_object_at(&tri_world_of_heap(heap)->collect.spans, (uintptr_t)object);
-  TRI_CHECK(place.start == (uintptr_t)object, "%p is not the start of a live object of this heap", object);
+  TRI_CHECK(object && place.start == (uintptr_t)object, "%p is not the start of a live object of this heap", object);
   return place;
 }
 

@@ -7,12 +7,7 @@
 static void tri_span_relist(tri_world *world, tri_span *span) {
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
   tri_lock_acquire(&class->lock);
-  if (!span->listed && span->runs == 0 && tri_span_is_worth_walking(span)) {
-    tri_store_relaxed(&span->freed_slots, 0u);
-    span->next_group = 0;
-    span->fresh = 0;
-    tri_span_list_locked(&world->collect, class, span);
-  }
+  tri_span_relist_locked(&world->collect, class, span);
   tri_lock_release(&class->lock);
 }
 

@@ -78,7 +78,9 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->precise = precise;
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
   if (!tri_thread_stack_bounds(&mutator->stack)) {
-    tri_mutator_retire(mutator);
+    tri_lock_acquire(&world->lock);
+    tri_mutator_retire_locked(mutator);
+    tri_lock_release(&world->lock);
     return NULL;
   }
   return mutator;
@@ -88,7 +90,7 @@ void tri_mutator_unmap(tri_mutator_full *mutator) {
   tri_vm_release(mutator, (size_t)TRI_MUTATOR_MAPPING_BYTES);
 }
 
-void tri_mutator_retire(tri_mutator_full *mutator) {
+void tri_mutator_retire_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_meta *meta = &mutator->world->collect.spans.space.meta;
   if (mutator->marker.stack) tri_marker_destroy(&mutator->marker);
@@ -103,10 +105,8 @@ void tri_mutator_retire(tri_mutator_full *mutator) {
     tri_meta_free(meta, stack, sizeof *stack);
   }
   tri_magazines_unmap(mutator);
-  tri_lock_acquire(&world->lock);
   mutator->next = world->retired;
   world->retired = mutator;
-  tri_lock_release(&world->lock);
 }
 
 // There are as many as span classes this thread allocated from since the last cycle.
@@ -211,9 +211,10 @@ static void tri_window_end_run_locked(tri_collect *collect, tri_span_class *clas
   window->run_span = 0;
 }
 
-static void tri_window_orphan(tri_mutator_full *mutator, tri_span_class *class, const struct tri_window *window,
-                              bool zeroed) {
-  tri_spans *spans = &mutator->world->collect.spans;
+// The group stays nobody else's while slots of it wait (tri_slot_waits).
+static void tri_window_orphan_locked(tri_collect *collect, tri_span_class *class, const struct tri_window *window,
+                                     bool zeroed) {
+  tri_spans *spans = &collect->spans;
   tri_orphan *orphan = tri_meta_allocate(&spans->space.meta, sizeof *orphan);
   if (!orphan) {
     // Without memory for the record the slots stay allocated until the next cycle finds them dead. Until then
@@ -223,24 +224,24 @@ static void tri_window_orphan(tri_mutator_full *mutator, tri_span_class *class, 
   }
   orphan->window = *window;
   orphan->zeroed = zeroed;
-  tri_lock_acquire(&class->lock);
+  tri_span_at(spans, window->base)->runs++;
   orphan->next = class->orphans;
   tri_store_relaxed(&class->orphans, orphan);
   tri_add_relaxed(&spans->orphan_count, 1u);
-  tri_lock_release(&class->lock);
 }
 
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
-  tri_spans *spans = &mutator->world->collect.spans;
+  tri_collect *collect = &mutator->world->collect;
   uint32_t next;
   for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
-    tri_span_class *class = tri_spans_class_by_id(spans, index / 2);
+    tri_span_class *class = tri_spans_class_by_id(&collect->spans, index / 2);
     next = window->loaded_next;
     tri_lock_acquire(&class->lock);
-    tri_window_end_run_locked(&mutator->world->collect, class, window);
+    tri_window_end_run_locked(collect, class, window);
+    if (window->free_slots) tri_window_orphan_locked(collect, class, window, (index & TRI_WINDOW_ZEROED) != 0);
+    if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, tri_span_at(&collect->spans, window->base));
     tri_lock_release(&class->lock);
-    if (window->free_slots) tri_window_orphan(mutator, class, window, (index & TRI_WINDOW_ZEROED) != 0);
     *window = (struct tri_window){0};
   }
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;

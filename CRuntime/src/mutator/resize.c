@@ -6,7 +6,7 @@
 
 // What a marker may look at must be zero before it is part of the object.
 static void tri_resize_zero_tail(const struct tri_layout *layout, const tri_span *span, uint64_t from, uint64_t to) {
-  if (layout->reference_bytes > from) memset((void *)(span->start + from), 0, to - from);
+  if (tri_layout_has_references_beyond(layout, from)) memset((void *)(span->start + from), 0, to - from);
 }
 
 static bool tri_resize_take_pages(tri_mutator_full *mutator, tri_span *span, uint64_t pages) {
@@ -40,8 +40,8 @@ bool tri_resize(tri_mutator *mutator, void *object, size_t bytes) {
             "resizing %p in phase markTermination", object);
   if (object == tri_empty_object()) return bytes == 0;
   tri_object_place place = tri_object_at(spans, (uintptr_t)object);
-  TRI_CHECK(place.start == (uintptr_t)object, "resizing %p, which is not the start of a live object of this heap",
-            object);
+  TRI_CHECK(object && place.start == (uintptr_t)object,
+            "resizing %p, which is not the start of a live object of this heap", object);
   if (place.span->state == TRI_SPAN_SMALL) return bytes <= place.span->slot_bytes;
   return bytes <= TRI_OBJECT_BYTES_MAX && tri_resize_large(full, place.span, bytes);
 }

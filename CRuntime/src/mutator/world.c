@@ -529,9 +529,10 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_mutator_orphan_windows(full);
   tri_mutator_account(full);
   tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
-  tri_world_dismiss_locked(world, full);
-  tri_lock_release(&world->lock);
   tri_thread_remove(full);
-  tri_mutator_retire(full);
+  tri_world_dismiss_locked(world, full);
+  tri_mutator_retire_locked(full);
+  // Without mutators the heap may be closed: nothing of it is touched from here on.
+  tri_lock_release(&world->lock);
   return TRI_OK;
 }

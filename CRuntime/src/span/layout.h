@@ -36,6 +36,10 @@ static inline bool tri_layout_is_leaf(const struct tri_layout *layout) {
 }
 /// Bytes from an object's start that must be zero before a marker may see it; UINT32_MAX: all of them.
 uint32_t tri_layout_reference_bytes(const tri_layout_description *description);
+/// Whether some of them lie behind the first `bytes`.
+static inline bool tri_layout_has_references_beyond(const struct tri_layout *layout, uint64_t bytes) {
+  return layout->reference_bytes == UINT32_MAX || layout->reference_bytes > bytes;
+}
 /// The reference mask of 64 words starting at word `first` of an object, by form. Not for conservative or custom.
 uint64_t tri_layout_mask_at(const tri_layout_description *description, uint64_t first);
 

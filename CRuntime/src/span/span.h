@@ -35,7 +35,7 @@ typedef struct tri_span {
   uint32_t page_count;
   uint32_t next;             // [lock:class] next on its class's list, as an index + 1; 0 ends it
   uint16_t next_group;       // [lock:class] groups below it were claimed, or given to runs, in this generation
-  uint16_t runs;             // [lock:class] mutators that hold a run of its groups
+  uint16_t runs;             // [lock:class] windows and orphans that hold groups of it
   uint32_t live_slots;       // what the last sweep left alive
   uint32_t freed_slots;      // [atomic] frees since the groups were last walked: worth walking them again
   uint32_t sweep_generation; // [atomic] swept or born in this generation when equal to the heap's

@@ -104,4 +104,6 @@ func onAnotherThread(_ body: @escaping @Sendable () -> Void) {
 enum Scene {
   nonisolated(unsafe) static var crash: CrashHeap!
   nonisolated(unsafe) static var object: Object!
+  nonisolated(unsafe) static var objects: [Object] = []
+  static let isReady = Atomic(false)
 }
