@@ -22,12 +22,12 @@ _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *wha
 }
 
 void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey) {
-  bool dijkstra = mutator->world->dijkstra;
   uint32_t hybrid = TRI_SHADES_OLD | (stack_grey ? TRI_SHADES_NEW : 0);
   mutator->stack_grey = stack_grey;
   if (!marking) mutator->allocates_black = false;
   uint32_t between_cycles = mutator->world->collect.marks_kept ? TRI_LOGS_OLD : 0;
-  mutator->fast.barrier = !marking ? between_cycles : dijkstra ? TRI_SHADES_NEW : hybrid;
+  // The policy is read in a cycle only: before it, the thread that begins one may be choosing it.
+  mutator->fast.barrier = !marking ? between_cycles : mutator->world->dijkstra ? TRI_SHADES_NEW : hybrid;
 }
 
 static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
