@@ -58,9 +58,10 @@ tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t c
 /// Makes an object hold at least `bytes` where it is; false if it cannot, and nothing changed: then allocate another
 /// and copy. Never shrinks it. What is added is undefined but for words that may hold references, which are zero. A
 /// small object grows up to its slot, a large one into free pages behind it. One thread at a time for an object; any
-/// attached one.
+/// attached one. No safepoint: what it takes counts towards the next cycle, which a later allocation begins.
 bool tri_resize(tri_mutator *mutator, void *object, size_t bytes);
-/// Gives an object back now. The caller knows that nothing refers to it any more. NULL and the empty object
+/// Gives an object back now. The caller knows that nothing refers to it any more, not even another object that is
+/// garbage itself: such a one may still be looked at. NULL and the empty object
 /// are ignored. A pointer that is not the start of a live object of this heap, or a second free, stops the
 /// process. During marking the memory is reused only after the cycle. Any attached thread may free.
 void tri_free(tri_mutator *mutator, void *TRI_NULLABLE object);

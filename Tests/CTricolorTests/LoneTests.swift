@@ -163,7 +163,7 @@ private final class Box: @unchecked Sendable {
     }
   }
 
-  /// Frees each of the objects and allocates in its place, over and over; a slot that is not this thread's any more shows
+  /// Frees each of the objects and allocates in its place, over and over; a slot that is not this thread's shows
   /// at once. What is allocated in the end.
   private func replace(_ objects: [Object], _ mutator: TestMutator, rounds: Int, stamp: UInt64) -> [Object] {
     var objects = objects

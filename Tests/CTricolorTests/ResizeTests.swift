@@ -396,8 +396,14 @@ private func looseList(_ mutator: TestMutator, _ length: Int) -> Object? {
   func beside(_ barrier: tri_barrier_policy) throws {
     let heap = try TestHeap { $0.barrier = barrier }
     let done = Flag()
+    let grew = Flag()
     let collecting = TestThread {
-      for round in 0..<40 { heap.collector.gc([Mode.background, .background, .force, .forceBlock][round % 4]) }
+      // However late the other thread comes to run, it grows something beside cycles.
+      var round = 0
+      while round < 40 || !grew.isSet && !done.isSet {
+        heap.collector.gc([Mode.background, .background, .force, .forceBlock][round % 4])
+        round += 1
+      }
       done.set()
     }
     var grown = 0
@@ -416,6 +422,7 @@ private func looseList(_ mutator: TestMutator, _ length: Int) -> Object? {
           lists.append(wanted - 1)
           words = tri_object_bytes(heap.heap, slot.pointee!) / 8
           grown += 1
+          if grown > 20 { grew.set() }
           tri_safepoint(mutator.pointer)
         }
         for word in lists where listLength(reference(slot.pointee!, at: word)) != 20 {

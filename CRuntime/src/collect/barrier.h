@@ -27,9 +27,9 @@ typedef struct tri_barrier_buffer {
 /// Shades everything recorded; true if anything was white.
 bool tri_barrier_flush(tri_barrier_buffer *buffer, tri_collect *collect);
 
-/// What a word that is overwritten or stored refers to, by its start. In most heaps that is the word itself; where slots
-/// hold any words (conservative layouts and roots) it is an address inside an object, or nothing. When it is recorded,
-/// not when it is flushed: the object may be freed in between, and what it refers to not.
+/// What a word that is overwritten or stored refers to, by its start. In most heaps that is the word itself; where
+/// slots hold any words (conservative layouts and roots) it is an address inside an object, or nothing. When it is
+/// recorded, not when it is flushed: the object may be freed in between, and what it refers to not.
 static inline uintptr_t tri_barrier_target(const tri_collect *collect, uintptr_t word) {
   if (__builtin_expect(!tri_load_relaxed(&collect->spans.any_words), 1)) return word;
   return tri_object_at(&collect->spans, word).start;

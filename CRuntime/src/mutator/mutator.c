@@ -140,9 +140,8 @@ static inline uint64_t tri_window_next_word(const tri_space *space, const struct
 
 // Shaded already, through a stale word in a root that was added just now: they are going to be scanned, and must not
 // refer to what they referred to when they were objects.
-static __attribute__((cold, noinline)) void tri_window_zero_shaded(const tri_space *space,
-                                                                   const struct tri_window *window, uint64_t word,
-                                                                   uint64_t shaded) {
+static __attribute__((cold, noinline)) void
+tri_window_zero_shaded(const tri_space *space, const struct tri_window *window, uint64_t word, uint64_t shaded) {
   for (uint64_t left = window->free_slots; left; left &= left - 1) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
     uint64_t granule = tri_space_granule(space, slot);

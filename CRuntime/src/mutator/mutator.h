@@ -133,7 +133,8 @@ void tri_mutator_blacken(tri_mutator_full *mutator);
 
 /// Maps and initialises a mutator for the calling thread, or takes one that was retired; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);
-/// A mutator's mapping stays with its heap: a free on another thread may be looking at its windows. Holds the world lock.
+/// A mutator's mapping stays with its heap: a free on another thread may be looking at its windows. Holds the world's
+/// lock.
 void tri_mutator_retire_locked(tri_mutator_full *mutator);
 void tri_mutator_unmap(tri_mutator_full *mutator);
 

@@ -16,6 +16,7 @@ static bool tri_resize_take_pages(tri_mutator_full *mutator, tri_span *span, uin
   if (!tri_pages_extend(&spans->space, first, had, more, world->limit_bytes)) return false;
   tri_span_extend(spans, span, pages);
   mutator->unaccounted_bytes += (int64_t)(more << TRI_PAGE_LOG2);
+  tri_mutator_account(mutator);
   return true;
 }
 

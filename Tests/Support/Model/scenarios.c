@@ -100,8 +100,11 @@ static void stepped_forced_cycle(tri_heap *heap) {
 
 // Marks are kept from now on, and every cycle that may be a minor one is.
 static void stepped_keep_marks(tri_heap *heap) {
-  const tri_pacing pacing = {
-      .trigger_bytes = INT64_MAX, .urgent_bytes = INT64_MAX, .account_bytes = 32 << 10, .minor = true, .keep_marks = true};
+  const tri_pacing pacing = {.trigger_bytes = INT64_MAX,
+                             .urgent_bytes = INT64_MAX,
+                             .account_bytes = 32 << 10,
+                             .minor = true,
+                             .keep_marks = true};
   tri_pacing_set(heap, &pacing);
   tri_cycle_begin(heap, TRI_MODE_FORCE_BLOCK);
   tri_cycle_finish_sweep(heap);
@@ -317,8 +320,7 @@ static void *gap_stale_slot(gap *gap) {
   }
   tri_free(gap->late, stale);
   for (int index = 0; index < GAP_LARGE; index++) tri_free(gap->late, large[index]);
-  for (int count = 0; count < GAP_LARGE * GAP_LARGE_BYTES / GAP_FILLER_BYTES; count++)
-    gap_root(gap, GAP_FILLER_BYTES);
+  for (int count = 0; count < GAP_LARGE * GAP_LARGE_BYTES / GAP_FILLER_BYTES; count++) gap_root(gap, GAP_FILLER_BYTES);
   return stale;
 }
 

@@ -21,7 +21,7 @@ typedef struct model_options {
   bool plain_roots; // the root tables are found through a plain range
   tri_generations generations;
   bool no_custom_layouts; // they forbid minor cycles
-  bool shared;      // threads also store into objects of each other, without a lock
+  bool shared;            // threads also store into objects of each other, without a lock
 } model_options;
 
 typedef struct model_result {

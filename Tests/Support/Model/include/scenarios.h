@@ -8,8 +8,8 @@
 /// Between two acknowledgements of the barrier: a thread that has none yet moves a white object into one that a thread
 /// with a barrier has just allocated.
 bool scenario_object_moved_before_the_barrier_survives(void);
-/// Between two acknowledgements of a minor cycle's barrier: a thread that has none yet moves young objects into old ones,
-/// one of them marked by the other thread; then it detaches, or not.
+/// Between two acknowledgements of a minor cycle's barrier: a thread that has none yet moves young objects into old
+/// ones, one of them marked by the other thread; then it detaches, or not.
 bool scenario_old_object_stored_into_before_the_barrier_remembers(void);
 /// Between two acknowledgements a stale word becomes a conservative root: it leads to a slot that waits in a window and
 /// holds what was there before.
