@@ -236,7 +236,8 @@ import TricolorCore
 
   // MARK: Explicit free
 
-  @Test("a slot that was written down, freed and used again holds a young object like any other", arguments: [16, 3000])
+  @Test(
+    "a slot that was written down, freed and used again holds a young object like any other", arguments: [16, 3000])
   func freedRememberedSlot(_ bytes: Int) throws {
     let heap = try TestHeap.keepingMarks()
     try heap.attached { mutator in
