@@ -13,6 +13,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_ALLOCATE_LARGE TRI_SWIFT(allocateLarge),
   TRI_STEP_REFILL TRI_SWIFT(refill),
   TRI_STEP_FREE TRI_SWIFT(free),
+  TRI_STEP_LOOK TRI_SWIFT(look), ///< between base and mask of a window that may be another thread's
   TRI_STEP_STORE TRI_SWIFT(store),
   TRI_STEP_REMEMBER TRI_SWIFT(remember),
   TRI_STEP_BARRIER_FLUSH TRI_SWIFT(barrierFlush),

@@ -32,6 +32,11 @@ import TricolorModel
     await #expect(processExitsWith: .success) { #expect(scenario_free_before_the_barrier_leaves_no_mark()) }
   }
 
+  @Test("objects that another thread frees as fast as they are made are never taken for freed before")
+  func handedOver() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_handed_over_objects_are_freed_once()) }
+  }
+
   @Test("two threads that collect two heaps crosswise do not wait for each other")
   func crosswise() async {
     await #expect(processExitsWith: .success) { #expect(scenario_two_heaps_collected_crosswise_end()) }

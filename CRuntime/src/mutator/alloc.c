@@ -164,11 +164,17 @@ typedef struct tri_refill {
   bool dirty;  // what was claimed is not zero yet
 } tri_refill;
 
-// So that a free of one of its slots knows where to look (tri_slot_waits).
-static void tri_refill_own(const tri_refill *refill) {
+// In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the count,
+// the base, the mask. The table of owners tells it where to ask.
+static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t slot_bytes, uint64_t free_slots) {
+  struct tri_window *window = refill->window;
   const tri_mutator_full *mutator = refill->mutator;
   tri_space *space = &mutator->world->collect.spans.space;
-  tri_store_relaxed(&space->group_owners[tri_space_granule(space, refill->window->base) >> 6], mutator->number);
+  tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
+  tri_store_release(&window->base, base);
+  window->slot_bytes = slot_bytes;
+  tri_store_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6], mutator->number);
+  tri_store_release(&window->free_slots, free_slots);
 }
 
 static bool tri_refill_from_orphan_locked(tri_refill *refill) {
@@ -176,14 +182,11 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   if (!orphan) return false;
   tri_store_relaxed(&refill->class->orphans, orphan->next);
   tri_subtract_relaxed(&refill->mutator->world->collect.spans.orphan_count, 1u);
-  refill->window->base = orphan->window.base;
-  refill->window->slot_bytes = orphan->window.slot_bytes;
-  refill->window->free_slots = orphan->window.free_slots;
+  tri_refill_load(refill, orphan->window.base, orphan->window.slot_bytes, orphan->window.free_slots);
   // What the orphan held of its span passes to the window: a run that is used up.
   tri_spans *spans = &refill->mutator->world->collect.spans;
   refill->window->run_span = tri_span_index(spans, tri_span_at(spans, orphan->window.base)) + 1;
   refill->window->run_next = refill->window->run_end = 0;
-  tri_refill_own(refill);
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
   if (refill->mutator->allocates_black) tri_window_mark(&refill->mutator->world->collect, refill->window);
@@ -196,10 +199,8 @@ static bool tri_refill_from_group(tri_refill *refill, tri_span *span, uint32_t g
   const tri_size_class_info *info = refill->class->info;
   uint64_t free_slots = tri_group_claim(refill->mutator, span, info, group);
   if (!free_slots) return false;
-  refill->window->base = span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
-  refill->window->slot_bytes = info->slot_bytes;
-  refill->window->free_slots = free_slots;
-  tri_refill_own(refill);
+  tri_refill_load(refill, span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes, info->slot_bytes,
+                  free_slots);
   refill->dirty = !span->fresh;
   return true;
 }

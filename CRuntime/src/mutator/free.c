@@ -16,12 +16,24 @@ _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void
   tri_fatal("free of %p: %s", object, why);
 }
 
-// The owner may be popping slots meanwhile, which only clears other bits: the race is meant, and kept from the
-// thread sanitizer.
-TRI_NO_TSAN static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
+// One look at a window whose owner may be popping slots, which only clears other bits, or loading another group. A load
+// counts, then writes the base, then the mask: with the same count before and after, base and mask belong together. The
+// race is meant, and kept from the thread sanitizer.
+TRI_NO_TSAN static bool tri_window_seems_to_hold(const struct tri_window *window, const tri_object_place *place) {
   uintptr_t base = place->start - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
   uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
-  return *(volatile const uintptr_t *)&window->base == base && (*(volatile const uint64_t *)&window->free_slots & bit);
+  for (;;) {
+    uint8_t before = tri_load_acquire(&window->loads);
+    bool held = tri_load_acquire(&window->base) == base;
+    tri_step(TRI_STEP_LOOK);
+    held = held && (tri_load_acquire(&window->free_slots) & bit);
+    if (!held || tri_load_acquire(&window->loads) == before) return held;
+  }
+}
+
+// Twice, as a count of eight bits could come round while this thread sleeps.
+static bool tri_window_holds(const struct tri_window *window, const tri_object_place *place) {
+  return tri_window_seems_to_hold(window, place) && tri_window_seems_to_hold(window, place);
 }
 
 static bool tri_slot_is_orphan(tri_world *world, const tri_object_place *place) {

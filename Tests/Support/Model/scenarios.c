@@ -409,6 +409,51 @@ bool scenario_free_returns_a_slot_to_its_own_class(void) {
   return tri_heap_close(heap) == TRI_OK;
 }
 
+// ---- Hand-over ----
+
+enum { HANDOVER_OBJECTS = 200000, HANDOVER_RING = 32 };
+
+typedef struct handover {
+  tri_heap *heap;
+  _Atomic(void *) ring[HANDOVER_RING];
+} handover;
+
+static void *handover_free_main(void *context) {
+  handover *between = context;
+  tri_mutator *mutator = scenario_attach(between->heap, TRI_ATTACH_PRECISE);
+  for (int taken = 0; taken < HANDOVER_OBJECTS; taken++) {
+    void *object;
+    while (!(object = atomic_exchange(&between->ring[taken % HANDOVER_RING], NULL))) sched_yield();
+    tri_free(mutator, object);
+  }
+  scenario_detach(mutator);
+  return NULL;
+}
+
+// The owner gets on with its window while the other thread looks at it.
+static void handover_step(tri_step_point point) {
+  if (point == TRI_STEP_LOOK)
+    for (volatile int spin = 0; spin < 300; spin++) continue;
+}
+
+bool scenario_handed_over_objects_are_freed_once(void) {
+  tri_testing_set_step_hook(handover_step);
+  handover between = {.heap = stepped_heap()};
+  tri_mutator *mutator = scenario_attach(between.heap, TRI_ATTACH_PRECISE);
+  pthread_t thread;
+  scenario_thread(&thread, handover_free_main, &between);
+  for (int given = 0; given < HANDOVER_OBJECTS; given++) {
+    void *object = tri_alloc_leaf_uninitialized(mutator, 64);
+    while (atomic_load(&between.ring[given % HANDOVER_RING])) sched_yield();
+    atomic_store(&between.ring[given % HANDOVER_RING], object);
+  }
+  tri_blocking_begin(mutator);
+  pthread_join(thread, NULL);
+  tri_blocking_end(mutator);
+  scenario_detach(mutator);
+  return tri_heap_close(between.heap) == TRI_OK;
+}
+
 // ---- Two heaps ----
 
 enum { CROSSWISE_ROUNDS = 3000 };

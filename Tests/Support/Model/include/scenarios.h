@@ -20,6 +20,9 @@ bool scenario_free_returns_a_slot_to_its_own_class(void);
 bool scenario_free_before_the_barrier_leaves_no_mark(void);
 /// Two threads attached to two heaps collect one heap each.
 bool scenario_two_heaps_collected_crosswise_end(void);
+/// One thread allocates, another frees as fast: no slot looks as if it waited in the first one's window, which goes
+/// from group to group meanwhile.
+bool scenario_handed_over_objects_are_freed_once(void);
 /// A destroy callback on the collector thread gives a handle back while another forced cycle begins.
 bool scenario_destroy_callback_may_free_a_handle(void);
 /// A blocked thread holds an object in one callee-saved register, each of them in turn, and nowhere else.
