@@ -164,8 +164,8 @@ typedef struct tri_refill {
   bool dirty;  // what was claimed is not zero yet
 } tri_refill;
 
-// In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the count,
-// the base, the mask. The table of owners tells it where to ask.
+// In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the
+// count, the base, the mask. The table of owners tells it where to ask.
 static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t slot_bytes, uint64_t free_slots) {
   struct tri_window *window = refill->window;
   const tri_mutator_full *mutator = refill->mutator;

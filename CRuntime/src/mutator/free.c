@@ -18,16 +18,19 @@ _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void
 
 // One look at a window whose owner may be popping slots, which only clears other bits, or loading another group. A load
 // counts, then writes the base, then the mask: with the same count before and after, base and mask belong together. The
-// race is meant, and kept from the thread sanitizer.
+// race is meant, and kept from the thread sanitizer, which knows no volatile reads.
 TRI_NO_TSAN static bool tri_window_seems_to_hold(const struct tri_window *window, const tri_object_place *place) {
   uintptr_t base = place->start - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
   uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
   for (;;) {
-    uint8_t before = tri_load_acquire(&window->loads);
-    bool held = tri_load_acquire(&window->base) == base;
+    uint8_t before = *(const volatile uint8_t *)&window->loads;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    bool held = *(const volatile uintptr_t *)&window->base == base;
     tri_step(TRI_STEP_LOOK);
-    held = held && (tri_load_acquire(&window->free_slots) & bit);
-    if (!held || tri_load_acquire(&window->loads) == before) return held;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    held = held && (*(const volatile uint64_t *)&window->free_slots & bit);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!held || *(const volatile uint8_t *)&window->loads == before) return held;
   }
 }
 
