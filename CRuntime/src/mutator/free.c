@@ -90,12 +90,13 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
 static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
+  mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
     tri_free_refuse((void *)place->start, "it was freed already");
+  // From here on the span may be given back: this was perhaps its last object. The flag does no harm to another's
+  // entry.
   tri_store_release(&place->span->has_freed, 1u);
-  mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
   if (world->collect.marks_kept && tri_phase_is_off(&world->collect)) tri_free_forget(mutator, place->start);
-  tri_free_count(world, place->span);
 }
 
 static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *place) {
