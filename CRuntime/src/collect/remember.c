@@ -5,11 +5,6 @@
 #include "base/step.h"
 #include "collect/mark.h"
 
-static void tri_mark_clear(tri_collect *collect, uint64_t offset) {
-  uint64_t granule = offset >> TRI_GRANULE_LOG2;
-  tri_and_relaxed(&collect->spans.space.bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
-}
-
 void tri_remember(tri_collect *collect, tri_grey_chunk **chunk, uint64_t offset) {
   tri_step(TRI_STEP_REMEMBER);
   if (*chunk && (*chunk)->count == TRI_GREY_CHUNK_ITEMS) tri_remember_share(collect, chunk);
@@ -17,7 +12,7 @@ void tri_remember(tri_collect *collect, tri_grey_chunk **chunk, uint64_t offset)
   // Refused: the object stays old, and the stop of the next cycle scans everything marked (tri_mark_recover).
   if (!*chunk) return;
   (*chunk)->items[(*chunk)->count++] = offset;
-  tri_mark_clear(collect, offset);
+  tri_bit_clear(collect->spans.space.bits.marked, offset >> TRI_GRANULE_LOG2);
 }
 
 void tri_remember_share(tri_collect *collect, tri_grey_chunk **chunk) {

@@ -250,20 +250,15 @@ static void tri_refill_end_run_locked(tri_refill *refill) {
 }
 
 static bool tri_refill_from_list_locked(tri_refill *refill) {
-  tri_spans *spans = &refill->mutator->world->collect.spans;
+  tri_collect *collect = &refill->mutator->world->collect;
   tri_span_class *class = refill->class;
   while (class->partial) {
-    tri_span *span = tri_span_by_index(spans, class->partial - 1);
+    tri_span *span = tri_span_by_index(&collect->spans, class->partial - 1);
     if (tri_refill_from_span_locked(refill, span)) return true;
-    // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
-    if (tri_span_is_worth_walking(span) && span->runs == 0 && tri_phase_is_off(&refill->mutator->world->collect)) {
-      tri_store_relaxed(&span->freed_slots, 0u);
-      span->next_group = 0;
-      span->fresh = 0;
-      continue;
-    }
     class->partial = span->next;
     tri_store_relaxed(&span->listed, (uint8_t)0);
+    // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
+    if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, span);
   }
   return false;
 }

@@ -70,8 +70,7 @@ static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
 // used for something else: tri_mark_recover() must not scan it.
 static void tri_free_forget(tri_mutator_full *mutator, uintptr_t object) {
   tri_space *space = &mutator->world->collect.spans.space;
-  uint64_t granule = tri_space_granule(space, object);
-  tri_and_relaxed(&space->bits.marked[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+  tri_bit_clear(space->bits.marked, tri_space_granule(space, object));
 }
 
 // Phase off, span swept.
@@ -112,7 +111,7 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   uint64_t bit = UINT64_C(1) << (granule & 63);
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
   if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");
-  tri_and_relaxed(&space->bits.marked[granule >> 6], ~bit);
+  tri_bit_clear(space->bits.marked, granule);
   mutator->unaccounted_freed_bytes += (uint64_t)place->span->page_count << TRI_PAGE_LOG2;
   tri_span_retire(&collect->spans, place->span);
 }

@@ -18,8 +18,7 @@ static void tri_store_check(const tri_mutator_full *mutator, const void *value) 
   TRI_CHECK(!foreign, "storing a reference to %p, an object of another heap: it would not be traced", value);
 }
 
-// Between cycles. Three tests, each usually the last: into a root or nothing young, into a young object or one written
-// down already, of an old reference.
+// Between cycles: an old object that is not written down gets a reference, and is written down if that is young.
 static void tri_store_log(tri_mutator_full *mutator, const void *object, const void *value) {
   tri_collect *collect = &mutator->world->collect;
   mutator->logged_stores++;

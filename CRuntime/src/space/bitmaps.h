@@ -32,6 +32,10 @@ static inline bool tri_bit_set(uint64_t *map, uint64_t granule) {
   if (tri_load_relaxed(word) & bit) return false;
   return !(tri_or_relaxed(word, bit) & bit);
 }
+/// Clears a bit of a word that others may be changing.
+static inline void tri_bit_clear(uint64_t *map, uint64_t granule) {
+  tri_and_relaxed(&map[granule >> 6], ~(UINT64_C(1) << (granule & 63)));
+}
 /// Sets bits that only this thread writes.
 static inline void tri_bits_set_owned(uint64_t *map, uint64_t word, uint64_t bits) {
   tri_store_relaxed(&map[word], tri_load_relaxed(&map[word]) | bits);
