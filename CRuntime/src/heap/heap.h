@@ -38,7 +38,9 @@ typedef struct tri_collector_thread {
   pthread_t thread;
   bool started, quit;              // [lock]
   bool cycle_wanted, sweep_wanted; // [lock]
+  uint64_t tick_at_ns;             // [lock] when tri_heap_tick() is to be called; TRI_NEVER_NS: not by itself
 } tri_collector_thread;
+#define TRI_NEVER_NS UINT64_MAX
 
 struct tri_heap {
   tri_world world;     // first
@@ -80,5 +82,10 @@ void tri_collector_thread_destroy(tri_heap *heap);
 bool tri_heap_take_request(tri_heap *heap);
 /// Wakes the collector thread, starting it if need be; false when no thread can be had.
 bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
+/// Has the collector thread call tri_heap_tick() at that moment (monotonic) or before, starting it if need be; false
+/// when no thread can be had.
+bool tri_collector_thread_tick_at(tri_heap *heap, uint64_t when_ns);
+/// What the collector thread does by the clock, in heap/tick.c. Whoever wants to be called again asks for it.
+void tri_heap_tick(tri_heap *heap, uint64_t now_ns);
 
 #endif

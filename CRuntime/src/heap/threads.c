@@ -129,11 +129,16 @@ static void *tri_collector_main(void *context) {
   while (!collector->quit) {
     bool cycle = collector->cycle_wanted, sweep = collector->sweep_wanted;
     collector->cycle_wanted = collector->sweep_wanted = false;
-    if (!cycle && !sweep) {
-      tri_lock_wait(&collector->lock, &collector->wake, 0);
+    uint64_t now_ns = tri_clock_ns();
+    bool tick = now_ns >= collector->tick_at_ns;
+    if (!cycle && !sweep && !tick) {
+      uint64_t left_ns = collector->tick_at_ns == TRI_NEVER_NS ? 0 : collector->tick_at_ns - now_ns;
+      tri_lock_wait(&collector->lock, &collector->wake, left_ns);
       continue;
     }
+    if (tick) collector->tick_at_ns = TRI_NEVER_NS;
     tri_lock_release(&collector->lock);
+    if (tick) tri_heap_tick(heap, now_ns);
     if (sweep)
       while (tri_sweep_unit(&heap->world.collect)) {
       }
@@ -147,6 +152,7 @@ static void *tri_collector_main(void *context) {
 void tri_collector_thread_init(tri_heap *heap) {
   tri_lock_init(&heap->collector.lock, TRI_RANK_HELPERS);
   tri_condition_init(&heap->collector.wake);
+  heap->collector.tick_at_ns = TRI_NEVER_NS;
 }
 
 void tri_collector_thread_destroy(tri_heap *heap) {
@@ -169,6 +175,19 @@ bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep) {
   if (started) {
     collector->cycle_wanted |= cycle;
     collector->sweep_wanted |= sweep;
+    pthread_cond_broadcast(&collector->wake);
+  }
+  tri_lock_release(&collector->lock);
+  return started;
+}
+
+bool tri_collector_thread_tick_at(tri_heap *heap, uint64_t when_ns) {
+  tri_collector_thread *collector = &heap->collector;
+  tri_lock_acquire(&collector->lock);
+  if (!collector->started) collector->started = tri_thread_start(tri_collector_main, heap, &collector->thread);
+  bool started = collector->started;
+  if (started && when_ns < collector->tick_at_ns) {
+    collector->tick_at_ns = when_ns;
     pthread_cond_broadcast(&collector->wake);
   }
   tri_lock_release(&collector->lock);
