@@ -26,5 +26,5 @@ c_format() {
 step "clang warnings" warnings clang
 step "gcc warnings" warnings gcc
 step "clang-format" c_format
-step "swift format" swift format lint --strict -r Package.swift Sources Tests
+step "swift format" swift format lint --strict -r Package.swift Sources Tests Extras
 finish

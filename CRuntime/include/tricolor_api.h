@@ -136,6 +136,15 @@ void tri_visit(tri_visitor *visitor, const void *TRI_NULLABLE reference);
 /// The same for a word that may be any address inside an object, or no address at all.
 void tri_visit_conservative(tri_visitor *visitor, const void *TRI_NULLABLE word);
 
+// MARK: Stops
+
+/// Copies the stops after number `after`, oldest first, at most `capacity` of them and of the last TRI_STOPS_KEPT; how
+/// many. Any thread, any time; takes a lock that a stop's end takes too.
+size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_t capacity);
+/// Has every stop reported, for histograms with the embedder's own library; NULL ends that, and a call under way on
+/// another thread may still finish. One function per heap.
+void tri_stops_observe(tri_heap *heap, tri_stop_function *TRI_NULLABLE function, void *TRI_NULLABLE context);
+
 // MARK: Pools and hooks (S4)
 
 enum {

@@ -261,6 +261,41 @@ typedef struct tri_statistics {
   tri_phase phase;
 } tri_statistics;
 
+/// Why the world was stopped.
+typedef enum TRI_CLOSED_ENUM tri_stop_cause {
+  TRI_STOP_TERMINATION TRI_SWIFT(termination) = 0, ///< to confirm that a background cycle has marked everything
+  TRI_STOP_UNFINISHED TRI_SWIFT(unfinished) = 1,   ///< the same, but more was grey than a stop should mark
+  TRI_STOP_FORCED TRI_SWIFT(forced) = 2,           ///< a whole mark, by force and forceBlock
+  TRI_STOP_HOOKS TRI_SWIFT(hooks) = 3,             ///< for hooks with TRI_HOOK_NEEDS_STOP
+} tri_stop_cause;
+
+/// One stop of the world. Moments are of the monotonic clock.
+typedef struct tri_stop {
+  uint64_t number; ///< rising from 1 in each heap
+  tri_stop_cause cause;
+  uint32_t mutators;      ///< attached during the stop
+  uint64_t requested_ns;  ///< the first mutator was asked
+  uint64_t stopped_ns;    ///< the last one had arrived, or was found in a blocking region
+  uint64_t started_ns;    ///< all were let go
+  uint64_t latest_thread; ///< the system's id of the thread that arrived last; 0: there was none to wait for
+} tri_stop;
+
+/// One mutator's way to a stop. Those in a blocking region, or still waking from the last stop,
+/// are not waited for and not listed.
+typedef struct tri_arrival {
+  uint64_t thread; ///< the system's id
+  uint64_t ns;     ///< from the request until it stood still
+} tri_arrival;
+/// Called once per stop, after it, by the thread that stopped the world: it must not allocate from the heap, collect or
+/// block. The arrays are valid during the call.
+typedef void tri_stop_function(const tri_stop *stop, const tri_arrival *TRI_NULLABLE arrivals, size_t count,
+                               void *TRI_NULLABLE context);
+
+enum {
+  /// What tri_stops_read() remembers.
+  TRI_STOPS_KEPT = 256,
+};
+
 TRI_END_NONNULL
 TRI_EXTERN_C_END
 #endif

@@ -16,7 +16,7 @@ public final class Heap: Sendable {
   nonisolated(unsafe) let raw: OpaquePointer
   private let collector: Collector
   private let closed = Atomic(false)
-  private let hooks = Mutex<[CycleHook.Box]>([])
+  private let kept = Mutex<[any AnyObject & Sendable]>([])
 
   /// Makes a heap. Costs a few system calls; memory is taken only as the heap grows.
   ///
@@ -48,17 +48,23 @@ public final class Heap: Sendable {
     try HeapError.check(collector.close())
     closed.store(true, ordering: .releasing)
     // No hook can run any more, and what they captured may be what keeps this heap alive. Let go outside the lock.
-    let boxes = hooks.withLock { boxes in
-      defer { boxes = [] }
-      return boxes
+    let objects = kept.withLock { objects in
+      defer { objects = [] }
+      return objects
     }
-    withExtendedLifetime(boxes) {}
+    withExtendedLifetime(objects) {}
   }
 
   var isClosed: Bool { closed.load(ordering: .acquiring) }
 
   func checkOpen() {
     if isClosed { trap(nil, "using a heap that was closed") }
+  }
+
+  /// What C was given a pointer to lives as long as the heap, or until `close()`: it may still be running on another
+  /// thread when it is taken back.
+  func keep(_ object: any AnyObject & Sendable) {
+    kept.withLock { $0.append(object) }
   }
 
   // MARK: Collecting
@@ -148,7 +154,7 @@ public final class Heap: Sendable {
   ) throws(HeapError) -> CycleHook {
     checkOpen()
     let box = CycleHook.Box(body)
-    hooks.withLock { $0.append(box) }
+    keep(box)
     let flags: UInt32 = needsStop ? UInt32(TRI_HOOK_NEEDS_STOP) : 0
     try HeapError.check(tri_hook_add(raw, CycleHook.run, Unmanaged.passUnretained(box).toOpaque(), flags))
     return CycleHook(heap: self, box: box)

@@ -21,6 +21,7 @@ typedef enum tri_lock_rank {
   TRI_RANK_PAGES,     // free page runs
   TRI_RANK_GREY,      // shared grey chunks
   TRI_RANK_META,      // memory for descriptors
+  TRI_RANK_STOPS,     // records of stops
 } tri_lock_rank;
 
 typedef struct tri_lock {

@@ -1,5 +1,7 @@
 // Cycle: the steps of a collection, each asserting its phase. Their order, and what is decided between them, is in
 // the Swift Collector.gc().
+#include <stdio.h>
+
 #include "base/step.h"
 #include "heap/checkmark.h"
 #include "heap/heap.h"
@@ -149,7 +151,7 @@ void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
   } else {
     tri_assert_world_stopped(world);
     if (phase == TRI_PHASE_MARK_TERMINATION) {
-      heap->cycle.termination_ns = world->stop_requested_ns;
+      heap->cycle.termination_ns = world->stops.current.requested_ns;
       if (before == TRI_PHASE_OFF) tri_cycle_enter_termination_from_off(heap);
       // So every slot with its bit in A is an object from here on. And the thread that stopped the world, the only one
       // that could still allocate, reaches the assertion even from the inline path (S7).
@@ -248,16 +250,23 @@ void tri_cycle_mark_concurrently(tri_heap *heap) {
 
 // ---- The stop ----
 
+// In phase off a background cycle stops the world for hooks only.
+static tri_stop_cause tri_cycle_stop_cause(const tri_heap *heap) {
+  if (tri_load_relaxed(&heap->world.collect.phase) != TRI_PHASE_OFF) return TRI_STOP_TERMINATION;
+  return heap->cycle.mode == TRI_MODE_BACKGROUND && heap->world.policy != TRI_BARRIER_STOP_THE_WORLD ? TRI_STOP_HOOKS
+                                                                                                     : TRI_STOP_FORCED;
+}
+
 void tri_cycle_stop_world(tri_heap *heap) {
-  tri_world_stop(&heap->world);
+  tri_world_stop(&heap->world, tri_cycle_stop_cause(heap));
 }
 
 void tri_cycle_start_world(tri_heap *heap) {
-  uint64_t requested = heap->world.stop_requested_ns;
-  tri_world_start(&heap->world);
-  uint64_t pause = tri_clock_ns() - requested;
+  uint64_t pause = tri_world_start(&heap->world);
   heap->cycle.pause_ns_sum += pause;
-  if (pause > heap->cycle.pause_ns_longest) heap->cycle.pause_ns_longest = pause;
+  if (pause <= heap->cycle.pause_ns_longest) return;
+  heap->cycle.pause_ns_longest = pause;
+  heap->cycle.longest_stop = heap->world.stops.current;
 }
 
 // World stopped: what was dropped for want of memory is found again.
@@ -295,7 +304,9 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
     tri_grey_worker_end(grey);
   }
   if (tri_grey_is_empty(grey)) tri_cycle_recover(heap);
-  return tri_grey_is_empty(grey);
+  bool finished = tri_grey_is_empty(grey);
+  if (!finished) heap->world.stops.current.cause = TRI_STOP_UNFINISHED;
+  return finished;
 }
 
 void tri_cycle_reset_scan_state(tri_heap *heap) {
@@ -414,16 +425,27 @@ static const char *tri_mode_name(tri_mode mode) {
   return "unknown";
 }
 
+// Of the longest stop, how much was waiting, and for whom.
+static void tri_cycle_describe_wait(const tri_stop *stop, char *text, size_t bytes) {
+  text[0] = 0;
+  if (stop->latest_thread)
+    snprintf(text, bytes, " (%llu of them waiting for thread %llu)",
+             (unsigned long long)(stop->stopped_ns - stop->requested_ns) / 1000,
+             (unsigned long long)stop->latest_thread);
+}
+
 void tri_cycle_print_trace(tri_heap *heap) {
   const tri_cycle_record *cycle = &heap->cycle;
   const tri_collect *collect = &heap->world.collect;
-  tri_report("gc %llu %s%s: start %llu us, mark %llu us, termination %llu us, pause %llu us; marked %llu objects; "
+  char wait[80];
+  tri_cycle_describe_wait(&cycle->longest_stop, wait, sizeof wait);
+  tri_report("gc %llu %s%s: start %llu us, mark %llu us, termination %llu us, pause %llu us%s; marked %llu objects; "
              "live %llu KiB%s, goal %llu KiB, mapped %llu KiB",
              (unsigned long long)heap->cycles + 1, tri_mode_name(cycle->mode), cycle->minor ? " minor" : "",
              (unsigned long long)(cycle->mark_ns - cycle->start_ns) / 1000,
              (unsigned long long)(cycle->sweep_ns - cycle->mark_ns) / 1000,
              (unsigned long long)(cycle->sweep_ns - cycle->termination_ns) / 1000,
-             (unsigned long long)cycle->pause_ns_longest / 1000, (unsigned long long)cycle->marked_objects,
+             (unsigned long long)cycle->pause_ns_longest / 1000, wait, (unsigned long long)cycle->marked_objects,
              (unsigned long long)tri_load_relaxed(&collect->live_bytes) / 1024,
              tri_sweep_is_running(collect) ? " (before this cycle: still sweeping)" : "",
              (unsigned long long)tri_load_relaxed(&heap->goal_bytes) / 1024,

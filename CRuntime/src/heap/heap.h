@@ -16,6 +16,7 @@ typedef struct tri_cycle_record {
   bool minor;                                           // what was old at its start is not marked again
   uint64_t start_ns, mark_ns, termination_ns, sweep_ns; // moments, monotonic
   uint64_t pause_ns_longest, pause_ns_sum;
+  tri_stop longest_stop;
   uint64_t marked_objects;
   int64_t allocated_before_marking_bytes;
 } tri_cycle_record;

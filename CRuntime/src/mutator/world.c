@@ -43,6 +43,7 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   tri_lock_init(&world->lock, TRI_RANK_WORLD);
   tri_condition_init(&world->arrived);
   tri_condition_init(&world->resumed);
+  tri_stops_init(&world->stops);
   tri_roots_init(&world->roots, &world->collect.spans.space.meta);
   world->policy = options->barrier;
   world->limit_bytes = options->limit_bytes;
@@ -64,6 +65,7 @@ void tri_world_destroy(tri_world *world) {
   }
   if (world->numbered) tri_vm_release(world->numbered, TRI_MUTATOR_NUMBERS * sizeof(void *));
   tri_roots_destroy(&world->roots);
+  tri_stops_destroy(&world->stops, &world->collect.spans.space.meta);
   pthread_cond_destroy(&world->resumed);
   pthread_cond_destroy(&world->arrived);
   tri_lock_destroy(&world->lock);
@@ -129,8 +131,9 @@ tri_mutator *tri_current_mutator(tri_heap *heap) {
 
 // ---- States ----
 
-static void tri_world_note_arrival(tri_world *world) {
+static void tri_world_note_arrival(tri_world *world, const tri_mutator_full *mutator) {
   tri_lock_acquire(&world->lock);
+  if (world->stopping && !world->stopped) tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
   tri_lock_release(&world->lock);
 }
@@ -141,7 +144,7 @@ static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_p
   // Pairs with the collector's compare-exchange to held: it then sees stack pointer, registers and windows.
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_BLOCKED);
   // The collector may have asked before it could see us blocked, and be asleep.
-  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world);
+  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world, mutator);
 }
 
 // false while the collector holds it.
@@ -251,6 +254,7 @@ static void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {
 static void tri_mutator_park_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
+  tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
   while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
@@ -353,12 +357,13 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
   tri_lock_release(&world->lock);
 }
 
-void tri_world_stop(tri_world *world) {
+void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   tri_step(TRI_STEP_STOP_REQUEST);
   uint64_t next_warning_ms = TRI_FIRST_WARNING_MS;
+  tri_stops_make_room(&world->stops, &world->collect.spans.space.meta, tri_load_relaxed(&world->mutator_count));
   tri_lock_acquire(&world->lock);
   TRI_CHECK(!world->stopping, "stopping a world that is stopped");
-  world->stop_requested_ns = tri_clock_ns();
+  tri_stops_begin(&world->stops, cause, world->mutator_count);
   world->stopping = true;
   world->stopper_token = tri_thread_token();
   world->stopper = NULL;
@@ -373,14 +378,15 @@ void tri_world_stop(tri_world *world) {
     for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
       if (mutator != world->stopper && !tri_mutator_is_still(mutator)) late = mutator;
     if (!late) break;
-    tri_world_await_locked(world, late, world->stop_requested_ns, &next_warning_ms, "stop");
+    tri_world_await_locked(world, late, world->stops.current.requested_ns, &next_warning_ms, "stop");
   }
+  world->stops.current.stopped_ns = tri_clock_ns();
   world->stopped = true;
   tri_lock_release(&world->lock);
   tri_step(TRI_STEP_STOPPED);
 }
 
-void tri_world_start(tri_world *world) {
+uint64_t tri_world_start(tri_world *world) {
   tri_assert_world_stopped(world);
   tri_lock_acquire(&world->lock);
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
@@ -395,6 +401,7 @@ void tri_world_start(tri_world *world) {
   pthread_cond_broadcast(&world->resumed);
   tri_lock_release(&world->lock);
   tri_step(TRI_STEP_STARTED);
+  return tri_stops_end(&world->stops);
 }
 
 static void tri_orphan_give_back(void *context, const struct tri_window *window) {
@@ -535,4 +542,14 @@ tri_status tri_detach(tri_mutator *mutator) {
   // Without mutators the heap may be closed: nothing of it is touched from here on.
   tri_lock_release(&world->lock);
   return TRI_OK;
+}
+
+// ---- What stops cost ----
+
+size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_t capacity) {
+  return tri_stops_copy(&tri_world_of_heap(heap)->stops, after, out_stops, capacity);
+}
+
+void tri_stops_observe(tri_heap *heap, tri_stop_function *function, void *context) {
+  tri_stops_set_observer(&tri_world_of_heap(heap)->stops, function, context);
 }

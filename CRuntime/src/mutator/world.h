@@ -14,6 +14,7 @@
 
 #include "mutator/mutator.h"
 #include "mutator/roots.h"
+#include "mutator/stops.h"
 #include "tricolor_runtime.h"
 
 typedef struct tri_world {
@@ -33,8 +34,8 @@ typedef struct tri_world {
   bool stopped;                // [lock] and complete
   tri_mutator_full *stopper;   // [stw] the mutator of the thread that stopped the world, if it has one
   uintptr_t stopper_token;     // [stw]
-  uint64_t stop_requested_ns;  // [stw]
-  tri_barrier_policy policy;   // [const]
+  tri_stops stops;
+  tri_barrier_policy policy; // [const]
   // [stw] Of this cycle: stores shade the new value only, and the final stop scans stacks and roots again. By policy,
   // or while plain roots exist.
   bool dijkstra;
@@ -75,8 +76,9 @@ tri_mutator_full *tri_world_current_mutator(tri_world *world);
 /// blocked. Returns when all have; new mutators see the phase as it is when they attach.
 void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
 /// Returns with every other mutator parked or held. Nests not.
-void tri_world_stop(tri_world *world);
-void tri_world_start(tri_world *world);
+void tri_world_stop(tri_world *world, tri_stop_cause cause);
+/// How long the stop was, from the request, in ns.
+uint64_t tri_world_start(tri_world *world);
 /// World stopped: empties every window, those of detached mutators too. What waits in a window is then no object.
 void tri_world_drop_windows(tri_world *world);
 /// Traps unless the calling thread has stopped the world.

@@ -50,3 +50,11 @@ func eventually(_ condition: () -> Bool) -> Bool {
   }
   return condition()
 }
+
+/// What the kernel calls this thread.
+func kernelThreadNumber() -> Int {
+  var path = [CChar](repeating: 0, count: 100)
+  let length = readlink("/proc/thread-self", &path, path.count - 1)
+  let text = String(decoding: path.prefix(max(0, length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+  return text.split(separator: "/").last.flatMap { Int($0) } ?? 0
+}

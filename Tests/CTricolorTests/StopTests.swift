@@ -1,0 +1,152 @@
+// Stops: each is recorded with its cause and who was waited for, and reported once.
+
+import CTricolor
+import CTricolor.Testing
+import Testing
+import TricolorCore
+
+@Suite("stops")
+struct StopTests {
+  /// What a stop observer saw.
+  final class Log: @unchecked Sendable {
+    var stops: [tri_stop] = []
+    var arrivals: [[tri_arrival]] = []
+
+    func observe(_ heap: TestHeap) {
+      heap.keep(self)
+      tri_stops_observe(
+        heap.heap,
+        { stop, arrivals, count, context in
+          let log = Unmanaged<Log>.fromOpaque(context!).takeUnretainedValue()
+          log.stops.append(stop.pointee)
+          log.arrivals.append(Array(UnsafeBufferPointer(start: arrivals, count: count)))
+        }, Unmanaged.passUnretained(self).toOpaque())
+    }
+  }
+
+  func read(_ heap: TestHeap, after: UInt64 = 0, capacity: Int = 1000) -> [tri_stop] {
+    [tri_stop](unsafeUninitializedCapacity: capacity) { buffer, count in
+      count = tri_stops_read(heap.heap, after, buffer.baseAddress!, capacity)
+    }
+  }
+
+  @Test("every stop has its cause, in order, with moments that fit")
+  func causes() throws {
+    let heap = try TestHeap()
+    #expect(read(heap).isEmpty)
+    heap.collect(.background)
+    heap.collect(.force)
+    heap.collect(.forceBlock)
+    let status = tri_hook_add(heap.heap, { _, _ in }, nil, UInt32(TRI_HOOK_NEEDS_STOP))
+    #expect(status == .ok)
+    heap.collect(.background)
+    let stops = read(heap)
+    #expect(stops.map(\.cause) == [.termination, .forced, .forced, .hooks, .termination])
+    #expect(stops.map(\.number) == [1, 2, 3, 4, 5])
+    for stop in stops {
+      #expect(stop.requested_ns <= stop.stopped_ns && stop.stopped_ns <= stop.started_ns)
+      #expect(stop.latest_thread == 0 && stop.mutators == 0)
+    }
+    #expect(heap.statistics.pause_ns_max == stops.map { $0.started_ns - $0.requested_ns }.max())
+  }
+
+  @Test("reading goes on where the last reading ended, and remembers the last 256")
+  func ring() throws {
+    let heap = try TestHeap { $0.verify = 0 }
+    for _ in 0..<300 { heap.collector.gc(.forceBlock) }
+    #expect(read(heap).map(\.number) == Array(45...300))
+    #expect(read(heap, after: 298).map(\.number) == [299, 300])
+    #expect(read(heap, after: 100, capacity: 3).map(\.number) == [101, 102, 103])
+    #expect(read(heap, after: 300).isEmpty)
+    #expect(read(heap, after: .max).isEmpty)
+  }
+
+  @Test("an observer is told of every stop once, with the threads that were waited for")
+  func observer() throws {
+    let heap = try TestHeap()
+    let log = Log()
+    log.observe(heap)
+    let ready = Flag()
+    let done = Flag()
+    let number = Counter()
+    let ticks = Counter()
+    let busy = TestThread {
+      try! heap.attached { mutator in
+        number.add(Int(kernelThreadNumber()))
+        ready.set()
+        while !done.isSet {
+          tri_safepoint(mutator.pointer)
+          ticks.add()
+        }
+      }
+    }
+    #expect(ready.wait())
+    for _ in 0..<5 {
+      // A thread that has not woken from the last stop is not waited for.
+      let before = ticks.count
+      #expect(eventually { ticks.count > before + 1 })
+      heap.collector.gc(.forceBlock)
+    }
+    done.set()
+    busy.join()
+    tri_stops_observe(heap.heap, nil, nil)
+    heap.collector.gc(.forceBlock)
+    #expect(log.stops.map(\.number) == [1, 2, 3, 4, 5])
+    for (stop, arrivals) in zip(log.stops, log.arrivals) {
+      #expect(stop.mutators == 1)
+      #expect(arrivals.map(\.thread) == [UInt64(number.count)])
+      #expect(stop.latest_thread == UInt64(number.count))
+      #expect(arrivals[0].ns <= stop.stopped_ns - stop.requested_ns)
+    }
+  }
+
+  @Test("a blocked thread is not waited for")
+  func blocked() throws {
+    let heap = try TestHeap()
+    let log = Log()
+    log.observe(heap)
+    try heap.attached { mutator in
+      let blocked = Flag()
+      let end = Flag()
+      let other = TestThread {
+        try! heap.attached { mutator in
+          tri_blocking_begin(mutator.pointer)
+          blocked.set()
+          _ = end.wait()
+          tri_blocking_end(mutator.pointer)
+        }
+      }
+      #expect(blocked.wait())
+      heap.collector.gc(.forceBlock)
+      end.set()
+      other.join()
+    }
+    #expect(log.stops.count == 1 && log.stops[0].mutators == 2)
+    #expect(log.arrivals.map(\.count) == [0] && log.stops[0].latest_thread == 0)
+  }
+
+  @Test(
+    "where memory for arrivals is refused, the stop goes on without the list", .enabled(if: tri_testing_has_steps()))
+  func refused() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap()
+      let log = Log()
+      log.observe(heap)
+      let ready = Flag()
+      let done = Flag()
+      let busy = TestThread {
+        try! heap.attached { mutator in
+          ready.set()
+          while !done.isSet { tri_safepoint(mutator.pointer) }
+        }
+      }
+      #expect(ready.wait())
+      tri_testing_refuse_memory(0, 1_000_000)
+      heap.collector.gc(.forceBlock)
+      tri_testing_refuse_memory(0, 0)
+      done.set()
+      busy.join()
+      #expect(log.stops.count == 1 && log.stops[0].latest_thread != 0)
+    }
+  }
+}
