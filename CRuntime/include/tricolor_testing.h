@@ -42,6 +42,9 @@ void tri_testing_set_step_hook(tri_step_function *TRI_NULLABLE function);
 /// The next `count` requests to the system for memory are refused, after `skip` that are not.
 void tri_testing_refuse_memory(uint32_t skip, uint32_t count);
 
+/// Objects marked alone before helpers are woken, so that small heaps have helpers too. Before the first cycle.
+void tri_testing_set_helpers_worth(tri_heap *heap, uint64_t objects);
+
 bool tri_testing_is_marked(tri_heap *heap, const void *object);
 bool tri_testing_is_allocated(tri_heap *heap, const void *object);
 /// Words waiting in the calling thread's barrier buffer.

@@ -161,6 +161,9 @@ typedef struct tri_options {
   /// Threads that mark in a stopped world, the calling one included. 0 (the default): the CPUs this
   /// process may use.
   uint32_t mark_workers;
+  /// Threads that mark beside the mutators, the collector thread included. 0 (the default): a quarter of the CPUs this
+  /// process may use, at least one.
+  uint32_t background_workers;
   /// 1: one line per cycle on standard error. 2: also a whole second stop-the-world mark and sweep in
   /// the same pause (S11). Environment TRICOLOR_TRACE.
   uint32_t trace;

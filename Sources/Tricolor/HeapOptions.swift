@@ -78,6 +78,9 @@ public struct HeapOptions: Sendable {
   /// Threads that mark in a stopped world, the calling one included; 1 or more. Default nil: as many as the CPUs this
   /// process may use.
   public var markWorkers: UInt32?
+  /// Threads that mark beside the others, the collector's included; 1 or more. Default nil: a quarter of the CPUs this
+  /// process may use, at least one.
+  public var backgroundWorkers: UInt32?
   /// Default `.off`. Environment `TRICOLOR_TRACE`.
   public var trace: Trace = .off
   /// Proves after every concurrent mark, by a second, simple one in the stop, that nothing was missed; a miss stops
@@ -115,6 +118,7 @@ extension HeapOptions {
     options.barrier = barrier.policy
     options.generations = generations.policy
     options.mark_workers = markWorkers ?? 0
+    options.background_workers = backgroundWorkers ?? 0
     options.trace = trace.rawValue
     options.checkmark = checksMarks ? 1 : 0
     options.verify = verifiesStructures ? 1 : 0

@@ -204,6 +204,7 @@ import TricolorCore
   func tree(_ workers: UInt32, _ mode: Mode) throws {
     let heap = try TestHeap {
       $0.mark_workers = workers
+      $0.background_workers = workers
       $0.checkmark = 0
     }
     func grow(_ mutator: TestMutator, _ depth: Int) -> Object {

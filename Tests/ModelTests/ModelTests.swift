@@ -20,6 +20,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
   var explicitFree = true
   var automatic = true
   var barrier: UInt32 = 0
+  var workers: UInt32 = 0
   var trace: UInt32 = 0
   var stressInterval: UInt32 = 0
   var limitBytes: UInt64 = 0
@@ -51,6 +52,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
     options.explicit_free = explicitFree
     options.automatic = automatic
     options.barrier = tri_barrier_policy(rawValue: barrier)!
+    options.workers = workers
     options.trace = trace
     options.stress_interval = stressInterval
     options.limit_bytes = limitBytes
@@ -113,6 +115,26 @@ private let configurations: [Configuration] = [
     $0.threads = 4
     $0.shared = true
     $0.explicitFree = false
+  },
+  Configuration("hybrid, three markers") { $0.workers = 3 },
+  Configuration("hybrid, three threads, three markers") {
+    $0.threads = 3
+    $0.shared = true
+    $0.workers = 3
+  },
+  Configuration("minor cycles, two threads, four markers, second pass") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.threads = 2
+    $0.shared = true
+    $0.workers = 4
+    $0.trace = 2
+  },
+  Configuration("Dijkstra, two threads, two markers") {
+    $0.barrier = dijkstra
+    $0.threads = 2
+    $0.shared = true
+    $0.workers = 2
   },
   Configuration("Dijkstra") { $0.barrier = dijkstra },
   Configuration("Dijkstra, conservative stack") {

@@ -22,6 +22,7 @@ import Tricolor
     #expect(error { $0.growthPercent = nil } == nil)
     #expect(error { $0.tag = HeapOptions.Tag(mask: 7, value: 1) } == nil)
     #expect(error { $0.markWorkers = 1 } == nil)
+    #expect(error { $0.backgroundWorkers = 2 } == nil)
     #expect(error { $0.usesHugePages = true } == nil)
   }
 

@@ -225,24 +225,11 @@ void tri_cycle_scan_roots(tri_heap *heap) {
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
 }
 
-// The CPU clock is a system call; a mutator that runs its own short cycle takes the other one.
-static uint64_t tri_cycle_clock_ns(const tri_heap *heap) {
-  return heap->cycle.inline_mutator ? tri_clock_ns() : tri_thread_cpu_ns();
-}
-
-static void tri_cycle_drain(tri_heap *heap) {
-  uint64_t began = tri_cycle_clock_ns(heap);
-  tri_grey_worker_begin(&heap->world.collect.grey);
-  tri_marker_run(&heap->marker, UINT64_MAX, true);
-  tri_grey_worker_end(&heap->world.collect.grey);
-  tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_cycle_clock_ns(heap) - began);
-}
-
 void tri_cycle_mark_concurrently(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
   uint32_t found;
   do {
-    tri_cycle_drain(heap);
+    tri_helpers_mark_beside_mutators(heap);
     found = 0;
     tri_world_handshake(&heap->world, tri_handshake_flush, &found);
   } while (tri_load_relaxed(&found) || !tri_grey_is_empty(&heap->world.collect.grey));
@@ -297,7 +284,7 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
   bool to_the_end = attempt >= TRI_FINISH_ATTEMPTS;
   tri_grey_queue *grey = &heap->world.collect.grey;
   if (to_the_end) {
-    tri_helpers_mark(heap);
+    tri_helpers_mark_in_stop(heap);
   } else {
     tri_grey_worker_begin(grey);
     tri_marker_run(&heap->marker, (uint64_t)TRI_FINISH_BUDGET_OBJECTS << attempt, false);
@@ -320,7 +307,7 @@ void tri_cycle_mark_stopped(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     if (mutator->stack_grey) tri_mutator_shade(mutator);
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
-  tri_helpers_mark(heap);
+  tri_helpers_mark_in_stop(heap);
   tri_cycle_recover(heap);
 }
 
@@ -358,7 +345,7 @@ void tri_cycle_store(tri_heap *heap, void *slot, void *value) {
     tri_shade(collect, tri_barrier_target(collect, (uintptr_t)value), &chunk);
     if (chunk) tri_grey_share(&collect->grey, chunk);
     // A store after the mark was drained: complete it again, so that the end of marking stays proven.
-    if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) tri_cycle_drain(heap);
+    if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) tri_helpers_mark_in_stop(heap);
   }
   tri_store_release((void **)slot, value);
 }

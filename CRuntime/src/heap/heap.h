@@ -21,16 +21,20 @@ typedef struct tri_cycle_record {
   int64_t allocated_before_marking_bytes;
 } tri_cycle_record;
 
+enum { TRI_HELPERS_MAX = 63 };
+
 typedef struct tri_helpers {
   tri_lock lock; // rank sweep: never taken with lower ones missing
   pthread_cond_t wake, done;
-  uint32_t wanted;  // [const] helpers besides the calling thread
-  uint32_t started; // [lock]
-  uint32_t job;     // [lock] goes up when there is work
-  uint32_t busy;    // [lock]
-  bool quit;        // [lock]
-  pthread_t threads[64];
-  tri_marker markers[64];
+  uint32_t in_stop, beside_mutators; // [const] helpers wanted besides the thread that collects
+  uint64_t worth_objects;            // [const] marked alone before helpers are woken
+  uint32_t started;                  // [lock]
+  uint32_t invited;                  // [lock] to the job under way: those with a lower index
+  uint32_t job;                      // [lock] goes up when there is work
+  uint32_t busy;                     // [lock]
+  bool quit;                         // [lock]
+  pthread_t threads[TRI_HELPERS_MAX];
+  tri_marker markers[TRI_HELPERS_MAX];
 } tri_helpers;
 
 typedef struct tri_collector_thread {
@@ -73,8 +77,10 @@ struct tri_heap {
   tri_helpers helpers; // last: what helpers need fills pages that a heap without them never touches
 };
 
-/// Marks with helpers until nothing is grey. The world is stopped.
-void tri_helpers_mark(tri_heap *heap);
+/// Marks until nothing is grey, with helpers if there is enough for them. The world is stopped.
+void tri_helpers_mark_in_stop(tri_heap *heap);
+/// The same in phase mark, with the share of the CPUs that marking beside mutators may take.
+void tri_helpers_mark_beside_mutators(tri_heap *heap);
 bool tri_helpers_init(tri_heap *heap);
 void tri_helpers_destroy(tri_heap *heap);
 void tri_collector_thread_init(tri_heap *heap);

@@ -17,6 +17,10 @@ void tri_testing_refuse_memory(uint32_t skip, uint32_t count) {
   tri_vm_refuse_testing(skip, count);
 }
 
+void tri_testing_set_helpers_worth(tri_heap *heap, uint64_t objects) {
+  heap->helpers.worth_objects = objects;
+}
+
 static uint64_t tri_testing_granule(tri_heap *heap, const void *object) {
   TRI_CHECK(tri_space_contains(&heap->world.collect.spans.space, (uintptr_t)object), "%p is not in this heap", object);
   return tri_space_granule(&heap->world.collect.spans.space, (uintptr_t)object);

@@ -29,6 +29,7 @@ static void *tri_helper_main(void *context) {
     while (helpers->job == seen && !helpers->quit) tri_lock_wait(&helpers->lock, &helpers->wake, 0);
     if (helpers->quit) break;
     seen = helpers->job;
+    if (start.index >= helpers->invited) continue;
     tri_lock_release(&helpers->lock);
     uint64_t began = tri_thread_cpu_ns();
     tri_grey_worker_begin(&heap->world.collect.grey);
@@ -42,20 +43,29 @@ static void *tri_helper_main(void *context) {
   return NULL;
 }
 
+static uint32_t tri_helpers_beside_caller(uint32_t workers) {
+  if (workers <= 1) return 0;
+  return workers > TRI_HELPERS_MAX ? TRI_HELPERS_MAX : workers - 1;
+}
+
 bool tri_helpers_init(tri_heap *heap) {
   tri_helpers *helpers = &heap->helpers;
   tri_lock_init(&helpers->lock, TRI_RANK_HELPERS);
   tri_condition_init(&helpers->wake);
   tri_condition_init(&helpers->done);
-  uint32_t workers = heap->options.mark_workers ? heap->options.mark_workers : tri_cpu_count();
-  helpers->wanted = workers > 64 ? 63 : workers - 1;
+  const tri_options *options = &heap->options;
+  uint32_t cpus = tri_cpu_count();
+  helpers->worth_objects = TRI_HELPERS_WORTH_OBJECTS;
+  helpers->in_stop = tri_helpers_beside_caller(options->mark_workers ? options->mark_workers : cpus);
+  helpers->beside_mutators =
+      tri_helpers_beside_caller(options->background_workers ? options->background_workers : cpus / 4);
   return true;
 }
 
 // Starts what is missing; with fewer threads than wanted marking is slower, not wrong.
-static void tri_helpers_start_missing(tri_heap *heap) {
+static void tri_helpers_start_missing(tri_heap *heap, uint32_t wanted) {
   tri_helpers *helpers = &heap->helpers;
-  while (helpers->started < helpers->wanted) {
+  while (helpers->started < wanted) {
     uint32_t index = helpers->started;
     tri_helper_start *start = tri_meta_allocate(&heap->world.collect.spans.space.meta, sizeof *start);
     if (!start || !tri_marker_init(&helpers->markers[index], &heap->world.collect)) return;
@@ -80,11 +90,12 @@ void tri_helpers_destroy(tri_heap *heap) {
   tri_lock_destroy(&helpers->lock);
 }
 
-static void tri_helpers_wake(tri_heap *heap) {
+static void tri_helpers_wake(tri_heap *heap, uint32_t wanted) {
   tri_helpers *helpers = &heap->helpers;
-  tri_helpers_start_missing(heap);
+  tri_helpers_start_missing(heap, wanted);
   tri_lock_acquire(&helpers->lock);
-  helpers->busy = helpers->started;
+  helpers->invited = wanted < helpers->started ? wanted : helpers->started;
+  helpers->busy = helpers->invited;
   helpers->job++;
   pthread_cond_broadcast(&helpers->wake);
   tri_lock_release(&helpers->lock);
@@ -97,7 +108,7 @@ static void tri_helpers_wait(tri_heap *heap) {
   tri_lock_release(&helpers->lock);
 }
 
-// While the helpers sleep. A stop that comes in phase mark, which is the exception, does without the shorter way.
+// While the helpers sleep. Beside mutators, and in a stop that comes in phase mark, others may be marking too.
 static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects) {
   if (tri_load_relaxed(&heap->world.collect.phase) != TRI_PHASE_MARK_TERMINATION)
     return tri_marker_run(&heap->marker, budget_objects, true);
@@ -105,19 +116,35 @@ static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects
   return tri_marker_run_alone(&heap->marker, budget_objects);
 }
 
-void tri_helpers_mark(tri_heap *heap) {
+// The CPU clock is a system call; a mutator that runs its own short cycle takes the other one.
+static uint64_t tri_helpers_clock_ns(const tri_heap *heap) {
+  return heap->cycle.inline_mutator ? tri_clock_ns() : tri_thread_cpu_ns();
+}
+
+// Marks alone what is worth no helper, then with them.
+static void tri_helpers_mark_with(tri_heap *heap, uint32_t helpers) {
   tri_grey_queue *grey = &heap->world.collect.grey;
-  uint64_t began = tri_thread_cpu_ns();
+  uint64_t began = tri_helpers_clock_ns(heap);
   tri_grey_worker_begin(grey);
-  uint64_t worth = heap->helpers.wanted ? TRI_HELPERS_WORTH_OBJECTS : UINT64_MAX;
+  uint64_t worth = helpers ? heap->helpers.worth_objects : UINT64_MAX;
   bool help = tri_mark_without_helpers(heap, worth) >= worth;
   if (help) {
-    tri_helpers_wake(heap);
+    tri_helpers_wake(heap, helpers);
     tri_marker_run(&heap->marker, UINT64_MAX, true);
   }
   tri_grey_worker_end(grey);
-  tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
+  tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_helpers_clock_ns(heap) - began);
   if (help) tri_helpers_wait(heap);
+}
+
+void tri_helpers_mark_in_stop(tri_heap *heap) {
+  tri_assert_world_stopped(&heap->world);
+  tri_helpers_mark_with(heap, heap->helpers.in_stop);
+}
+
+void tri_helpers_mark_beside_mutators(tri_heap *heap) {
+  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  tri_helpers_mark_with(heap, heap->helpers.beside_mutators);
 }
 
 // ---- The collector thread ----

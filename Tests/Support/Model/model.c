@@ -15,6 +15,7 @@
 #include "commons.h"
 #include "random.h"
 #include "tricolor.h"
+#include "tricolor_testing.h"
 
 typedef enum model_kind {
   MODEL_PAIR,        // 16 bytes: id, one reference
@@ -580,7 +581,9 @@ model_result model_run(model_options options) {
   heap_options.stress_interval = options.stress_interval;
   heap_options.limit_bytes = options.limit_bytes;
   heap_options.read_environment = 0;
+  heap_options.mark_workers = heap_options.background_workers = options.workers;
   if (tri_heap_create(&heap_options, &shared.heap) != TRI_OK) abort();
+  if (options.workers > 1) tri_testing_set_helpers_worth(shared.heap, 10);
   pthread_barrier_init(&shared.tables_made, NULL, options.threads);
   pthread_mutex_init(&shared.mail_lock, NULL);
   pthread_mutex_init(&shared.result_lock, NULL);

@@ -15,7 +15,8 @@ typedef struct model_options {
   bool explicit_free;
   bool automatic; // cycles start by themselves as well
   tri_barrier_policy barrier;
-  uint32_t trace; // 2: second pass in every cycle
+  uint32_t workers; // that mark, in stops and beside mutators; 0: as the heap chooses
+  uint32_t trace;   // 2: second pass in every cycle
   uint32_t stress_interval;
   uint64_t limit_bytes;
   bool plain_roots; // the root tables are found through a plain range
