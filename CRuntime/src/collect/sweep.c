@@ -9,16 +9,22 @@ void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class) 
   uint32_t generation = tri_load_relaxed(&collect->spans.sweep_generation);
   if (class->list_generation == generation) return;
   class->list_generation = generation;
-  class->partial = 0;
+  for (int list = 0; list < TRI_FULLNESS_LISTS; list++) class->partial[list] = 0;
   class->empty_spans = 0;
+}
+
+static uint32_t tri_span_fullness_list(const tri_span *span) {
+  uint32_t free_slots = span->slots - span->live_slots;
+  return free_slots == span->slots ? TRI_FULLNESS_LISTS - 1 : free_slots * TRI_FULLNESS_LISTS / span->slots;
 }
 
 void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
   tri_span_class_refresh_locked(collect, class);
   TRI_ASSERT(!span->listed);
   tri_store_relaxed(&span->listed, (uint8_t)1);
-  span->next = class->partial;
-  class->partial = tri_span_index(&collect->spans, span) + 1;
+  uint32_t *list = &class->partial[tri_span_fullness_list(span)];
+  span->next = *list;
+  *list = tri_span_index(&collect->spans, span) + 1;
 }
 
 void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {

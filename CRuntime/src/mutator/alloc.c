@@ -51,11 +51,26 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
     world->start_cycle(world, mutator);
 }
 
+// So that a sweep that the collector thread gets no processor for is over when half of the way to the next trigger is
+// gone: the next cycle could not begin before.
+static void tri_pay_sweep_debt(tri_mutator_full *mutator, int64_t bytes) {
+  tri_world *world = mutator->world;
+  if (!tri_sweep_is_running(&world->collect)) return;
+  int64_t units = (int64_t)tri_load_relaxed(&world->collect.sweep.units);
+  int64_t unit_bytes = tri_load_relaxed(&world->trigger_bytes) / 2 / (units + 1) + 1;
+  for (mutator->sweep_debt_bytes += bytes; mutator->sweep_debt_bytes >= unit_bytes;
+       mutator->sweep_debt_bytes -= unit_bytes)
+    if (!tri_sweep_unit(&world->collect)) break;
+}
+
 // Shared counters are written once per account_bytes: a locked instruction waits until the stores into the last
 // window have left the store buffer.
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
   mutator->unaccounted_bytes += (int64_t)bytes;
-  if (mutator->unaccounted_bytes >= tri_load_relaxed(&mutator->world->account_bytes)) tri_mutator_account(mutator);
+  if (mutator->unaccounted_bytes >= tri_load_relaxed(&mutator->world->account_bytes)) {
+    tri_pay_sweep_debt(mutator, mutator->unaccounted_bytes);
+    tri_mutator_account(mutator);
+  }
   if (mutator->fast.barrier & TRI_SHADES_ANY) tri_assist(mutator, bytes);
 }
 
@@ -249,17 +264,24 @@ static void tri_refill_end_run_locked(tri_refill *refill) {
   if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, refill->class, span);
 }
 
-static bool tri_refill_from_list_locked(tri_refill *refill) {
+static bool tri_refill_from_list_locked(tri_refill *refill, uint32_t *list) {
   tri_collect *collect = &refill->mutator->world->collect;
   tri_span_class *class = refill->class;
-  while (class->partial) {
-    tri_span *span = tri_span_by_index(&collect->spans, class->partial - 1);
+  while (*list) {
+    tri_span *span = tri_span_by_index(&collect->spans, *list - 1);
     if (tri_refill_from_span_locked(refill, span)) return true;
-    class->partial = span->next;
+    *list = span->next;
     tri_store_relaxed(&span->listed, (uint8_t)0);
     // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
     if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, span);
   }
+  return false;
+}
+
+// The fullest spans first: what is nearly empty may become empty, and go back whole.
+static bool tri_refill_from_lists_locked(tri_refill *refill) {
+  for (int list = 0; list < TRI_FULLNESS_LISTS; list++)
+    if (tri_refill_from_list_locked(refill, &refill->class->partial[list])) return true;
   return false;
 }
 
@@ -283,7 +305,7 @@ static tri_refill_source tri_refill_look_locked(tri_refill *refill) {
   tri_span_class_refresh_locked(&refill->mutator->world->collect, refill->class);
   tri_refill_end_run_locked(refill);
   if (tri_refill_from_orphan_locked(refill)) return TRI_REFILL_LOADED;
-  return tri_refill_from_list_locked(refill) ? TRI_REFILL_RUN : TRI_REFILL_NOTHING;
+  return tri_refill_from_lists_locked(refill) ? TRI_REFILL_RUN : TRI_REFILL_NOTHING;
 }
 
 static tri_status tri_refill_find(tri_refill *refill) {
@@ -390,9 +412,10 @@ static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages
                                        tri_page_run *run) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
-  // What the sweep would free has priority over growth.
-  while (tri_sweep_unit(&world->collect)) {
-  }
+  // What the sweep would free has priority over growth, but no more is swept than it takes.
+  do {
+    if (tri_pages_reuse(space, pages, alignment_pages, world->limit_bytes, run)) return TRI_OK;
+  } while (tri_sweep_unit(&world->collect));
   tri_status status = tri_pages_allocate(space, pages, alignment_pages, world->limit_bytes, run);
   if (status == TRI_OK) return status;
   world->collect_for_memory(world, mutator);

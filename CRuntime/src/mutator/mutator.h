@@ -103,6 +103,7 @@ typedef struct tri_mutator_full {
   uint64_t freed_bytes;             // [owner; relaxed read] explicitly
   int64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes; // [owner]
+  int64_t sweep_debt_bytes;         // [owner] allocated beside a sweep, and no unit swept for it yet
   tri_barrier_buffer barrier;       // last: a page that is not touched before much is recorded
 } tri_mutator_full;
 _Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&

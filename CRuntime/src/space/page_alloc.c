@@ -132,8 +132,8 @@ static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t page
   return fresh == pages;
 }
 
-tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
-                              tri_page_run *out_run) {
+static tri_status tri_pages_try(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
+                                bool may_grow, tri_page_run *out_run) {
   if (pages > space->reserved_bytes >> TRI_PAGE_LOG2) return TRI_LIMIT_REACHED;
   tri_status status = TRI_OK;
   tri_lock_acquire(&space->pages_lock);
@@ -142,7 +142,9 @@ tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignme
   } else {
     bool found;
     uint64_t missing, page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
-    if (!found) {
+    if (!may_grow && (!found || page + pages > space->end_page)) {
+      status = TRI_LIMIT_REACHED;
+    } else if (!found) {
       status = tri_pages_grow_locked(space, missing);
       if (status == TRI_OK) page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
       if (status == TRI_OK && !found) status = TRI_LIMIT_REACHED;
@@ -154,6 +156,16 @@ tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignme
   }
   tri_lock_release(&space->pages_lock);
   return status;
+}
+
+tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
+                              tri_page_run *out_run) {
+  return tri_pages_try(space, pages, alignment_pages, limit_bytes, true, out_run);
+}
+
+bool tri_pages_reuse(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
+                     tri_page_run *out_run) {
+  return tri_pages_try(space, pages, alignment_pages, limit_bytes, false, out_run) == TRI_OK;
 }
 
 static bool tri_pages_are_free_locked(const tri_space *space, uint64_t page, uint64_t pages) {

@@ -30,6 +30,9 @@ typedef struct tri_page_run {
 /// Errors: TRI_LIMIT_REACHED, TRI_OUT_OF_MEMORY; nothing is changed then.
 tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
                               tri_page_run *out_run);
+/// The same among pages that were in use before; false when there is no such run.
+bool tri_pages_reuse(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
+                     tri_page_run *out_run);
 /// Takes the pages right behind a run, if they are free and the run stays what it has to be: inside one chunk, or from
 /// the start of one. False, and nothing changed, otherwise.
 bool tri_pages_extend(tri_space *space, uint64_t page, uint64_t pages, uint64_t more, uint64_t limit_bytes);

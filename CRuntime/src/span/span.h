@@ -54,6 +54,9 @@ typedef struct tri_orphan {
   bool zeroed;
 } tri_orphan;
 
+/// Lists by how full their spans were when they were put there.
+enum { TRI_FULLNESS_LISTS = 4 };
+
 typedef struct tri_span_class {
   struct tri_layout *layout;       // [const]
   const tri_size_class_info *info; // [const]
@@ -62,9 +65,10 @@ typedef struct tri_span_class {
   uint64_t scan_mask;              // [const] all references of a slot, if it has at most 64 words and a mask
   tri_lock lock;
   uint32_t list_generation; // [lock] the lists below are of this sweep generation; older ones are void
-  uint32_t partial;         // [lock] spans with groups not yet claimed, as an index + 1
-  uint32_t empty_spans;     // [lock] on the list, as the sweep of this generation left them
-  tri_orphan *orphans;      // [lock]
+  // [lock] spans with groups not yet claimed, as an index + 1; the fullest first
+  uint32_t partial[TRI_FULLNESS_LISTS];
+  uint32_t empty_spans; // [lock] on the list, as the sweep of this generation left them
+  tri_orphan *orphans;  // [lock]
 } tri_span_class;
 
 /// The shortest run of a large object: two runs this long never start in the same four pages.
