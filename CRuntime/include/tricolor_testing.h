@@ -16,6 +16,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_LOOK TRI_SWIFT(look), ///< between base and mask of a window that may be another thread's
   TRI_STEP_STORE TRI_SWIFT(store),
   TRI_STEP_REMEMBER TRI_SWIFT(remember),
+  TRI_STEP_SHADE TRI_SWIFT(shade), ///< between finding what an ambiguous word leads to and marking it
   TRI_STEP_BARRIER_FLUSH TRI_SWIFT(barrierFlush),
   TRI_STEP_ASSIST TRI_SWIFT(assist),
   TRI_STEP_SAFEPOINT TRI_SWIFT(safepoint),
@@ -51,6 +52,8 @@ bool tri_testing_is_allocated(tri_heap *heap, const void *object);
 uint32_t tri_testing_barrier_words(tri_mutator *mutator);
 bool tri_testing_barrier_is_on(tri_mutator *mutator);
 bool tri_testing_stack_is_grey(tri_mutator *mutator);
+/// Gives back what waits in a mutator's windows, as its owner does on its way to a stop.
+void tri_testing_lay_down(tri_mutator *mutator);
 /// Clears an object's mark, as a bug in the marker would.
 void tri_testing_unmark(tri_heap *heap, const void *object);
 /// Spans unswept, and the walk of structure checks; the latter traps on a violation. No mutator may run.

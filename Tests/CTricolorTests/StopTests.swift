@@ -149,4 +149,75 @@ struct StopTests {
       #expect(log.stops.count == 1 && log.stops[0].latest_thread != 0)
     }
   }
+
+  @Test(
+    "what waits in a blocked thread's windows is given back before the stop, unless markers look words up",
+    arguments: [false, true])
+  func layDown(_ ambiguous: Bool) throws {
+    let heap = try TestHeap()
+    let blocked = Flag()
+    let end = Flag()
+    let other = TestThread {
+      try! heap.attached { mutator in
+        let object = mutator.leaf(64)
+        mutator.root(object)
+        if ambiguous { mutator.root(mutator.object(heap.conservative, 64)) }
+        tri_blocking_begin(mutator.pointer)
+        blocked.set()
+        _ = end.wait()
+        tri_blocking_end(mutator.pointer)
+        #expect(tri_testing_is_allocated(heap.heap, object))
+      }
+    }
+    #expect(blocked.wait())
+    let cycle = HandCycle(heap)
+    cycle.begin()
+    cycle.scan()
+    cycle.mark()
+    #expect(heap.statistics.allocated_bytes == (ambiguous ? 0 : 64))
+    cycle.finish()
+    #expect(heap.statistics.live_objects == (ambiguous ? 2 : 1))
+    #expect(heap.statistics.allocated_bytes == (ambiguous ? 128 : 64))
+    end.set()
+    other.join()
+  }
+
+  @Test(
+    "a word that leads to a slot its window gives back at that moment marks nothing",
+    .enabled(if: tri_testing_has_steps()), arguments: 1...4)
+  func uncertain(_ word: Int) async {
+    await #expect(processExitsWith: .success) { [word = word as Int] in
+      let heap = try TestHeap { $0.checkmark = 0 }
+      try heap.attached(conservative: true) { mutator in
+        let first = mutator.leaf(64)
+        // Inside of a neighbour that waits in the window.
+        let stale = first + 64 + 64 + 8
+        mutator.root(first)
+        givingBack = mutator.pointer
+        wordsUntilGivingBack = word
+        let cycle = HandCycle(heap)
+        cycle.begin()
+        #expect(tri_testing_is_marked(heap.heap, first + 128))
+        tri_testing_set_step_hook { point in
+          guard point == .shade, let mutator = givingBack else { return }
+          wordsUntilGivingBack -= 1
+          if wordsUntilGivingBack > 0 { return }
+          givingBack = nil
+          tri_testing_lay_down(mutator)
+        }
+        cycle.scan()
+        tri_testing_set_step_hook(nil)
+        // One of the first ambiguous words on the stack is the stale one.
+        #expect(givingBack == nil && !tri_testing_is_marked(heap.heap, first + 128))
+        #expect(tri_testing_is_marked(heap.heap, first))
+        withExtendedLifetime(stale) {}
+        cycle.mark()
+        cycle.finish()
+      }
+    }
+  }
 }
+
+/// Whose windows the step hook gives back, once.
+nonisolated(unsafe) private var givingBack: MutatorPointer?
+nonisolated(unsafe) private var wordsUntilGivingBack = 0

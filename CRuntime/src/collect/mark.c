@@ -35,13 +35,30 @@ static void tri_chunk_push(tri_collect *collect, tri_grey_chunk **chunk, tri_gre
   (*chunk)->items[(*chunk)->count++] = item;
 }
 
-static bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+static bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   const tri_space *space = &collect->spans.space;
-  if (!tri_bit_set(space->bits.marked, offset >> TRI_GRANULE_LOG2)) return false;
   if (!(tri_load_relaxed(&space->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF))
     tri_chunk_push(collect, chunk, offset);
   tri_add_relaxed(&collect->marked_objects, 1u);
   return true;
+}
+
+static bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+  return tri_bit_set(collect->spans.space.bits.marked, offset >> TRI_GRANULE_LOG2) &&
+         tri_shade_newly(collect, offset, chunk);
+}
+
+// What an ambiguous word led to may have been a slot waiting in a window, and not wait there any more: its owner takes
+// it out of A, then out of M (tri_window_give_back). Here M first, then A: who finds M clear sees A clear.
+static bool tri_shade_uncertain(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+  const tri_bitmaps *bits = &collect->spans.space.bits;
+  uint64_t granule = offset >> TRI_GRANULE_LOG2, bit = UINT64_C(1) << (granule & 63);
+  tri_step(TRI_STEP_SHADE);
+  if (tri_load_relaxed(&bits->marked[granule >> 6]) & bit) return false;
+  if (__atomic_fetch_or(&bits->marked[granule >> 6], bit, __ATOMIC_SEQ_CST) & bit) return false;
+  if (tri_load_ordered(&bits->allocated[granule >> 6]) & bit) return tri_shade_newly(collect, offset, chunk);
+  tri_and_relaxed(&bits->marked[granule >> 6], ~bit);
+  return false;
 }
 
 static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
@@ -54,12 +71,25 @@ static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
             (void *)(collect->spans.space.start + offset));
 }
 
+// Whether a word is a reference into the heap, and where it leads.
+static bool tri_reference_offset(const tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
+  *out_offset = word - collect->spans.space.start;
+  return (word & collect->spans.tag_mask) != collect->spans.tag_value &&
+         *out_offset < tri_load_acquire(&collect->spans.space.committed_bytes);
+}
+
 bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
-  if ((word & collect->spans.tag_mask) == collect->spans.tag_value) return false;
-  uint64_t offset = word - collect->spans.space.start;
-  if (offset >= tri_load_acquire(&collect->spans.space.committed_bytes)) return false;
+  uint64_t offset;
+  if (!tri_reference_offset(collect, word, &offset)) return false;
   tri_check_reference(collect, offset);
   return tri_shade_offset(collect, offset, chunk);
+}
+
+bool tri_shade_recorded(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
+  uint64_t offset;
+  if (__builtin_expect(!tri_load_relaxed(&collect->spans.any_words), 1)) return tri_shade(collect, word, chunk);
+  // It was found by looking up any word, and that may be a while ago.
+  return tri_reference_offset(collect, word, &offset) && tri_shade_uncertain(collect, offset, chunk);
 }
 
 static bool tri_object_start_offset(const tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
@@ -85,7 +115,7 @@ void tri_shade_word(tri_collect *collect, uintptr_t word, tri_word_kind kind, tr
   }
   uint64_t offsets[2];
   uint32_t count = tri_word_targets(collect, word, kind, offsets);
-  for (uint32_t index = 0; index < count; index++) tri_shade_offset(collect, offsets[index], chunk);
+  for (uint32_t index = 0; index < count; index++) tri_shade_uncertain(collect, offsets[index], chunk);
 }
 
 void tri_visit(tri_visitor *visitor, const void *reference) {

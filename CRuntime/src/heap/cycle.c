@@ -196,6 +196,8 @@ static void tri_handshake_scan_stack(tri_mutator_full *mutator, void *context) {
 // Shades what the mutator recorded, and its stack if that is grey (a mutator that attached while marking).
 static void tri_handshake_flush(tri_mutator_full *mutator, void *context) {
   uint32_t *found = context;
+  // In a blocking region it cannot do this itself on the way to the stop, and perhaps it stays there until then.
+  if (tri_load_relaxed(&mutator->state) == TRI_MUTATOR_HELD) tri_mutator_lay_down(mutator);
   if (tri_barrier_flush(&mutator->barrier, &mutator->world->collect)) tri_store_relaxed(found, 1u);
   if (!mutator->stack_grey) return;
   tri_mutator_shade(mutator);

@@ -21,6 +21,10 @@ void tri_testing_set_helpers_worth(tri_heap *heap, uint64_t objects) {
   heap->helpers.worth_objects = objects;
 }
 
+void tri_testing_lay_down(tri_mutator *mutator) {
+  tri_mutator_lay_down(tri_mutator_of(mutator));
+}
+
 static uint64_t tri_testing_granule(tri_heap *heap, const void *object) {
   TRI_CHECK(tri_space_contains(&heap->world.collect.spans.space, (uintptr_t)object), "%p is not in this heap", object);
   return tri_space_granule(&heap->world.collect.spans.space, (uintptr_t)object);

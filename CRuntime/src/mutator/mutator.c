@@ -165,8 +165,10 @@ void tri_mutator_blacken(tri_mutator_full *mutator) {
 uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window) {
   tri_space *space = &collect->spans.space;
   tri_each_window_word(space, window, word, bits) {
-    space->bits.allocated[word] &= ~bits;
-    space->bits.marked[word] &= ~bits;
+    // The window's own, and everyone's; in this order for tri_shade_uncertain().
+    tri_store_ordered(&space->bits.allocated[word], tri_load_relaxed(&space->bits.allocated[word]) & ~bits);
+    if (tri_load_relaxed(&space->bits.marked[word]) & bits)
+      __atomic_fetch_and(&space->bits.marked[word], ~bits, __ATOMIC_SEQ_CST);
   }
   return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }
@@ -184,10 +186,19 @@ void tri_mutator_drop_windows(tri_mutator_full *mutator) {
   tri_magazines_forget(mutator);
 }
 
+void tri_mutator_lay_down(tri_mutator_full *mutator) {
+  tri_collect *collect = &mutator->world->collect;
+  // A marker that scans any words looks them up some time before it marks what they lead to.
+  if (tri_load_relaxed(&collect->spans.any_words)) return;
+  tri_mutator_drop_windows(mutator);
+  tri_mutator_account(mutator);
+}
+
 void tri_mutator_account(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
   if (mutator->logged_stores) tri_add_relaxed(&collect->logged_stores, mutator->logged_stores);
   mutator->logged_stores = 0;
+  if (mutator->unaccounted_bytes == 0 && mutator->unaccounted_freed_bytes == 0) return;
   int64_t net = mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
   tri_add_relaxed(&collect->allocated_since_bytes, net);
   tri_add_relaxed(&collect->allocated_total_bytes, (uint64_t)mutator->unaccounted_bytes);

@@ -142,16 +142,20 @@ void tri_mutator_unmap(tri_mutator_full *mutator);
 /// Hands over every loaded window. While the owner is stopped, or by the owner.
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context);
-/// World stopped: what waits in windows goes back to its spans, neither allocated nor marked, for the sweep to find.
-/// Any allocation then reaches the slow path.
+/// What waits in windows goes back to its spans, neither allocated nor marked, for the sweep to find. Any allocation
+/// then reaches the slow path. World stopped, or by the owner.
 void tri_mutator_drop_windows(tri_mutator_full *mutator);
+/// The same before the stop that would do it, where markers do not mind: a stop then does not grow with the number of
+/// threads. By the owner on its way there, or by the collector while it is held.
+void tri_mutator_lay_down(tri_mutator_full *mutator);
 /// Moves what the mutator counted by itself to the heap's counters. Owner.
 void tri_mutator_account(tri_mutator_full *mutator);
 /// Leaves the slots of all windows to their classes' next refill.
 void tri_mutator_orphan_windows(tri_mutator_full *mutator);
 /// Marks the slots of a window, or of an orphan.
 void tri_window_mark(void *collect, const struct tri_window *window);
-/// World stopped: takes the waiting slots of a window, or of an orphan, out of A and M; how many bytes that is.
+/// Takes the waiting slots of a window, or of an orphan, out of A and M; how many bytes that is. World stopped, or by
+/// the window's owner.
 uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window);
 
 #endif

@@ -138,6 +138,19 @@ static void tri_world_note_arrival(tri_world *world, const tri_mutator_full *mut
   tri_lock_release(&world->lock);
 }
 
+// Whoever waits for the world to start is woken by one who was: a start that woke a hundred threads itself would take
+// as long as a stop, and most of them could not run yet.
+static void tri_world_wake_some(tri_world *world) {
+  pthread_cond_signal(&world->resumed);
+  pthread_cond_signal(&world->resumed);
+}
+
+static void tri_world_wait_for_start_locked(tri_world *world) {
+  if (!world->stopping) return;
+  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_wake_some(world);
+}
+
 static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_pointer, const tri_registers *saved) {
   mutator->stack_pointer = stack_pointer;
   if (saved) mutator->registers = *saved;
@@ -161,6 +174,7 @@ static void tri_mutator_set_running(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_lock_acquire(&world->lock);
   while (!tri_mutator_try_set_running(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_wake_some(world);
   tri_lock_release(&world->lock);
 }
 
@@ -229,7 +243,7 @@ bool tri_world_keep_running(tri_world *world) {
   tri_mutator_full *mutator = tri_world_current_mutator(world);
   if (mutator && tri_mutator_is_usable(mutator)) return false;
   tri_lock_acquire(&world->lock);
-  while (world->stopping && world->stopper_token != tri_thread_token()) tri_lock_wait(&world->lock, &world->resumed, 0);
+  if (world->stopper_token != tri_thread_token()) tri_world_wait_for_start_locked(world);
   return true;
 }
 
@@ -256,8 +270,19 @@ static void tri_mutator_park_locked(tri_mutator_full *mutator) {
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
   tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
-  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_wait_for_start_locked(world);
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
+}
+
+// Without the lock: others must be able to come by meanwhile. The stop waits for this thread, so it does not end.
+static void tri_mutator_lay_down_unlocked(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  if (world->stops.current.cause == TRI_STOP_HOOKS) return;
+  tri_lock_release(&world->lock);
+  if (tri_phase_barrier_is_on(tri_load_relaxed(&world->collect.phase)))
+    tri_barrier_flush(&mutator->barrier, &world->collect);
+  tri_mutator_lay_down(mutator);
+  tri_lock_acquire(&world->lock);
 }
 
 // Called with everything of the thread above `stack_pointer`, registers included.
@@ -269,7 +294,9 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_lock_acquire(&world->lock);
   while (tri_load_ordered(&mutator->fast.request)) {
     if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
-    if (world->stopping) tri_mutator_park_locked(mutator);
+    if (!world->stopping) continue;
+    tri_mutator_lay_down_unlocked(mutator);
+    tri_mutator_park_locked(mutator);
   }
   tri_lock_release(&world->lock);
   tri_thread_others_unblock();
@@ -398,7 +425,7 @@ uint64_t tri_world_start(tri_world *world) {
   world->stopping = false;
   world->stopper = NULL;
   world->stopper_token = 0;
-  pthread_cond_broadcast(&world->resumed);
+  tri_world_wake_some(world);
   tri_lock_release(&world->lock);
   tri_step(TRI_STEP_STARTED);
   return tri_stops_end(&world->stops);
@@ -469,7 +496,7 @@ static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
   tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_lock_acquire(&world->lock);
-  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_wait_for_start_locked(world);
   tri_world_admit_locked(world, mutator);
   tri_lock_release(&world->lock);
   tri_thread_others_unblock();
