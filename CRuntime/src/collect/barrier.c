@@ -9,8 +9,11 @@ bool tri_barrier_flush(tri_barrier_buffer *buffer, tri_collect *collect) {
             "a write barrier buffer holds %u words in phase off", buffer->count);
   tri_grey_chunk *chunk = NULL;
   bool any = false;
-  for (uint32_t index = 0; index < buffer->count; index++)
-    any |= tri_shade_recorded(collect, buffer->words[index], &chunk);
+  if (tri_load_relaxed(&collect->spans.any_words))
+    for (uint32_t index = 0; index < buffer->count; index++)
+      any |= tri_shade_found(collect, buffer->words[index], &chunk);
+  else
+    for (uint32_t index = 0; index < buffer->count; index++) any |= tri_shade(collect, buffer->words[index], &chunk);
   buffer->count = 0;
   if (chunk) tri_grey_share(&collect->grey, chunk);
   return any;

@@ -5,6 +5,8 @@
 #include "base/step.h"
 #include "os/vm.h"
 
+#define TRI_MARK_INLINE static inline __attribute__((always_inline))
+
 bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
   memset(marker, 0, sizeof *marker);
   marker->collect = collect;
@@ -35,7 +37,7 @@ static void tri_chunk_push(tri_collect *collect, tri_grey_chunk **chunk, tri_gre
   (*chunk)->items[(*chunk)->count++] = item;
 }
 
-static bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+TRI_MARK_INLINE bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   const tri_space *space = &collect->spans.space;
   if (!(tri_load_relaxed(&space->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF))
     tri_chunk_push(collect, chunk, offset);
@@ -43,7 +45,7 @@ static bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chun
   return true;
 }
 
-static bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+TRI_MARK_INLINE bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   return tri_bit_set(collect->spans.space.bits.marked, offset >> TRI_GRANULE_LOG2) &&
          tri_shade_newly(collect, offset, chunk);
 }
@@ -72,7 +74,7 @@ static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
 }
 
 // Whether a word is a reference into the heap, and where it leads.
-static bool tri_reference_offset(const tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
+TRI_MARK_INLINE bool tri_reference_offset(const tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
   *out_offset = word - collect->spans.space.start;
   return (word & collect->spans.tag_mask) != collect->spans.tag_value &&
          *out_offset < tri_load_acquire(&collect->spans.space.committed_bytes);
@@ -85,10 +87,8 @@ bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
   return tri_shade_offset(collect, offset, chunk);
 }
 
-bool tri_shade_recorded(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
+bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
   uint64_t offset;
-  if (__builtin_expect(!tri_load_relaxed(&collect->spans.any_words), 1)) return tri_shade(collect, word, chunk);
-  // It was found by looking up any word, and that may be a while ago.
   return tri_reference_offset(collect, word, &offset) && tri_shade_uncertain(collect, offset, chunk);
 }
 
@@ -133,8 +133,6 @@ void tri_visit_conservative(tri_visitor *visitor, const void *word) {
 }
 
 // ---- The marker ----
-
-#define TRI_MARK_INLINE static inline __attribute__((always_inline))
 
 enum { TRI_MARK_WORD_LOG2 = TRI_GRANULE_LOG2 + 6 }; // bytes that a word of M covers
 

@@ -61,8 +61,8 @@ uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);
 /// Shades what a precise word refers to: NULL, immediates and addresses outside the heap are skipped. True if
 /// it was white. The item goes to `chunk`, which the caller shares when full or done.
 bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
-/// The same for a word from a barrier buffer (tri_barrier_target).
-bool tri_shade_recorded(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
+/// The same for a word that was found by looking up an ambiguous one, perhaps a while ago (tri_barrier_target).
+bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
 /// How much a word says.
 typedef enum tri_word_kind {
   TRI_WORD_PRECISE,  // NULL, an immediate, an address outside the heap, or the start of an object

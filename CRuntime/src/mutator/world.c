@@ -139,16 +139,18 @@ static void tri_world_note_arrival(tri_world *world, const tri_mutator_full *mut
 }
 
 // Whoever waits for the world to start is woken by one who was: a start that woke a hundred threads itself would take
-// as long as a stop, and most of them could not run yet.
+// as long as a stop, and most of them could not run yet. Without the lock: a thread that is woken may take the
+// processor of the one that wakes it, and would then wait for it.
 static void tri_world_wake_some(tri_world *world) {
   pthread_cond_signal(&world->resumed);
   pthread_cond_signal(&world->resumed);
 }
 
-static void tri_world_wait_for_start_locked(tri_world *world) {
-  if (!world->stopping) return;
+// Whether there was a wait: the caller then wakes some, once it has released the lock.
+static bool tri_world_wait_for_start_locked(tri_world *world) {
+  if (!world->stopping) return false;
   while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
-  tri_world_wake_some(world);
+  return true;
 }
 
 static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_pointer, const tri_registers *saved) {
@@ -174,8 +176,8 @@ static void tri_mutator_set_running(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_lock_acquire(&world->lock);
   while (!tri_mutator_try_set_running(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
-  tri_world_wake_some(world);
   tri_lock_release(&world->lock);
+  tri_world_wake_some(world);
 }
 
 // ---- One thread, several heaps ----
@@ -243,7 +245,7 @@ bool tri_world_keep_running(tri_world *world) {
   tri_mutator_full *mutator = tri_world_current_mutator(world);
   if (mutator && tri_mutator_is_usable(mutator)) return false;
   tri_lock_acquire(&world->lock);
-  if (world->stopper_token != tri_thread_token()) tri_world_wait_for_start_locked(world);
+  if (world->stopper_token != tri_thread_token() && tri_world_wait_for_start_locked(world)) tri_world_wake_some(world);
   return true;
 }
 
@@ -265,13 +267,15 @@ static void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {
   pthread_cond_broadcast(&world->arrived);
 }
 
-static void tri_mutator_park_locked(tri_mutator_full *mutator) {
+// Whether there was a wait.
+static bool tri_mutator_park_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
   tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
-  tri_world_wait_for_start_locked(world);
+  bool waited = tri_world_wait_for_start_locked(world);
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
+  return waited;
 }
 
 // Without the lock: others must be able to come by meanwhile. The stop waits for this thread, so it does not end.
@@ -291,14 +295,16 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_world *world = mutator->world;
   mutator->stack_pointer = stack_pointer;
   tri_thread_others_block(mutator, stack_pointer, NULL);
+  bool waited = false;
   tri_lock_acquire(&world->lock);
   while (tri_load_ordered(&mutator->fast.request)) {
     if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
     if (!world->stopping) continue;
     tri_mutator_lay_down_unlocked(mutator);
-    tri_mutator_park_locked(mutator);
+    waited |= tri_mutator_park_locked(mutator);
   }
   tri_lock_release(&world->lock);
+  if (waited) tri_world_wake_some(world);
   tri_thread_others_unblock();
 }
 
@@ -425,8 +431,8 @@ uint64_t tri_world_start(tri_world *world) {
   world->stopping = false;
   world->stopper = NULL;
   world->stopper_token = 0;
-  tri_world_wake_some(world);
   tri_lock_release(&world->lock);
+  tri_world_wake_some(world);
   tri_step(TRI_STEP_STARTED);
   return tri_stops_end(&world->stops);
 }
@@ -496,9 +502,10 @@ static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
   tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_lock_acquire(&world->lock);
-  tri_world_wait_for_start_locked(world);
+  bool waited = tri_world_wait_for_start_locked(world);
   tri_world_admit_locked(world, mutator);
   tri_lock_release(&world->lock);
+  if (waited) tri_world_wake_some(world);
   tri_thread_others_unblock();
 }
 
