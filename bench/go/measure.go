@@ -62,10 +62,13 @@ func peakRSSBytes() int64 {
 	return 0
 }
 
-func (m *measure) report(workload, variant string) {
+func (m *measure) report(workload, variant string) { m.reportWith(workload, variant, "") }
+
+// reportWith adds fields, each with a comma before it.
+func (m *measure) reportWith(workload, variant, fields string) {
 	fmt.Printf(`{"workload":%q,"contender":"go","variant":%q,"cpu_ns":%d,"wall_ns":%d,"operations":%d,`+
-		`"cycles":%d,"check":%d,"peak_rss_bytes":%d,"allocator":%q}`+"\n",
-		workload, variant, m.cpuNs, m.wallNs, m.operations, m.cycles, m.check, peakRSSBytes(), runtime.Version())
+		`"cycles":%d,"check":%d,"peak_rss_bytes":%d,"allocator":%q%s}`+"\n",
+		workload, variant, m.cpuNs, m.wallNs, m.operations, m.cycles, m.check, peakRSSBytes(), runtime.Version(), fields)
 }
 
 // random is splitmix64, the same sequence as in programs/measure.h.

@@ -12,6 +12,7 @@ final class Main {
     case "churn" -> Churn.run(own);
     case "trees" -> Trees.run(own);
     case "gcbench" -> Gcbench.run(own);
+    case "cache" -> Cache.run(own);
     default -> Measure.fail("no such workload: " + arguments[0]);
     }
   }

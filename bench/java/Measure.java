@@ -29,15 +29,20 @@ final class Measure {
     cycles = cyclesSoFar() - cycles;
   }
 
-  /// Numbers are unsigned, as everywhere.
   void report(String workload, String variant, long operations, long check) {
+    report(workload, variant, operations, check, "");
+  }
+
+  /// Numbers are unsigned, as everywhere; further fields each have a comma before them.
+  void report(String workload, String variant, long operations, long check, String fields) {
     System.out.printf(
         "{\"workload\":\"%s\",\"contender\":\"java\",\"variant\":\"%s\",\"cpu_ns\":%d,\"wall_ns\":%d,"
-            + "\"operations\":%d,\"cycles\":%d,\"check\":%s,\"peak_rss_bytes\":%d,\"allocator\":\"%s\"}%n",
-        workload, variant, cpuNs, wallNs, operations, cycles, Long.toUnsignedString(check), peakRssBytes(), runtime());
+            + "\"operations\":%d,\"cycles\":%d,\"check\":%s,\"peak_rss_bytes\":%d,\"allocator\":\"%s\"%s}%n",
+        workload, variant, cpuNs, wallNs, operations, cycles, Long.toUnsignedString(check), peakRssBytes(), runtime(), fields);
   }
 
   static void fail(String what) {
+    GcLog.discard();
     System.err.println("bench: " + what);
     System.exit(1);
   }

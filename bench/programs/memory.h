@@ -43,6 +43,7 @@
 //   mem_grow_only(bytes)    until mem_grow_end(): the heap grows to hold this much and does not collect
 //   mem_grow_end()
 //   mem_collect()           one full stop-the-world collection, swept when it returns (malloc: nothing)
+//   mem_cycle()             one collection, beside the other threads where the contender can
 //   mem_cycles()            collections so far
 //   mem_mark_cpu_ns()       CPU time of all marking so far; 0 where the contender does not say
 //   mem_mark_wall_ns()      how long the last collection marked; 0 where the contender does not say

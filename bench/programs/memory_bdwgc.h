@@ -126,6 +126,9 @@ static inline void mem_grow_end(void) {
 static inline void mem_collect(void) {
   GC_gcollect();
 }
+static inline void mem_cycle(void) {
+  GC_gcollect();
+}
 static inline uint64_t mem_cycles(void) {
   return GC_get_gc_no();
 }

@@ -106,6 +106,7 @@ static inline void mem_grow_only(size_t bytes) {
 }
 static inline void mem_grow_end(void) {}
 static inline void mem_collect(void) {}
+static inline void mem_cycle(void) {}
 static inline uint64_t mem_cycles(void) {
   return 0;
 }

@@ -155,6 +155,9 @@ static inline void mem_grow_end(void) {
 static inline void mem_collect(void) {
   tri_collect(mem_heap, TRI_MODE_FORCE_BLOCK);
 }
+static inline void mem_cycle(void) {
+  tri_collect(mem_heap, TRI_MODE_BACKGROUND);
+}
 
 static inline tri_statistics mem_statistics(void) {
   tri_statistics statistics;

@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-enum { TEAM_MAX = 64 };
+enum { TEAM_MAX = 128 };
 
 static pthread_barrier_t team_barrier;
 
@@ -44,23 +44,39 @@ static void *team_main(void *argument) {
   return NULL;
 }
 
-/// What all threads together took between ready and done.
-static struct measure team_run(int threads, void (*work)(int index)) {
-  static struct team_member members[TEAM_MAX];
+struct team {
+  struct team_member members[TEAM_MAX];
+  int count;
+};
+
+/// Every worker, and whoever started them, must call team_wait() equally often.
+static void team_start(struct team *team, int threads, void (*work)(int index)) {
   if (threads < 1 || threads > TEAM_MAX) mem_fail("the number of threads is out of range");
+  team->count = threads;
   pthread_barrier_init(&team_barrier, NULL, (unsigned)threads + 1);
   for (int i = 0; i < threads; i++) {
-    members[i] = (struct team_member){.index = i, .work = work};
-    if (pthread_create(&members[i].thread, NULL, team_main, &members[i]) != 0) mem_fail("no more threads");
+    struct team_member *member = &team->members[i];
+    *member = (struct team_member){.index = i, .work = work};
+    if (pthread_create(&member->thread, NULL, team_main, member) != 0) mem_fail("no more threads");
   }
+}
+
+static void team_finish(struct team *team) {
+  mem_blocking_begin();
+  for (int i = 0; i < team->count; i++) pthread_join(team->members[i].thread, NULL);
+  mem_blocking_end();
+  pthread_barrier_destroy(&team_barrier);
+}
+
+/// What all threads together took between ready and done.
+static struct measure team_run(int threads, void (*work)(int index)) {
+  static struct team team;
+  team_start(&team, threads, work);
   team_wait();
   struct measure m = measure_begin();
   team_wait();
   measure_end(&m);
-  mem_blocking_begin();
-  for (int i = 0; i < threads; i++) pthread_join(members[i].thread, NULL);
-  mem_blocking_end();
-  pthread_barrier_destroy(&team_barrier);
+  team_finish(&team);
   return m;
 }
 

@@ -98,6 +98,7 @@ struct Run: ParsableCommand {
       timeLimit: timeLimit ?? (full ? 300 : 60))
     let results = runner.run(rows, contenders: selected, &problems)
 
+    for line in runner.skipped { print(line) }
     for result in results where !result.samples.isEmpty { print(Table(result).text) }
     if let limits = Limits(results: Results(results)).text { print(limits) }
     let verdicts = Target.all.compactMap { $0.verdict(Results(results), namingUnmeasured: workloads.isEmpty) }
@@ -105,7 +106,7 @@ struct Run: ParsableCommand {
 
     let report = Report(
       machine: machine, mode: full ? "full" : "quick", repetitions: runner.repetitions, results: results,
-      verdicts: verdicts, skipped: skipped, problems: problems.lines)
+      verdicts: verdicts, skipped: skipped + runner.skipped, problems: problems.lines)
     jsonFile?.write({ try report.json() }, &problems)
     htmlFile?.write({ Data(Page(report: report, results: results).html.utf8) }, &problems)
     try problems.finish()

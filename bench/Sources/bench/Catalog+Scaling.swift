@@ -47,7 +47,7 @@ extension Catalog {
   static let heapsTitle = "a thousand small heaps"
   static let layoutsTitle = "200 layouts on 100 threads"
 
-  private static func others(than kept: [String]) -> [String] {
+  static func others(than kept: [String]) -> [String] {
     Contender.all.map(\.name).filter { !kept.contains($0) }
   }
 }

@@ -12,7 +12,7 @@ struct Row {
   let workload: String
   let title: String
   let program: String
-  let arguments: [String]
+  var arguments: [String]
   let unit: Unit
   /// What ratios refer to.
   var baseline = "jemalloc"
@@ -24,6 +24,14 @@ struct Row {
   var needsBytes: UInt64 = 0
   /// Fewer runs than other rows, for those that take minutes and repeat inside what they measure.
   var runsAtMost: Int? = nil
+  /// The last argument, known only once another row has been measured.
+  var rate: Rate? = nil
+
+  /// Operations a second, as a share of what a contender reached in a row before.
+  struct Rate {
+    let title, contender: String
+    let share: Double
+  }
 }
 
 struct Catalog {
@@ -34,7 +42,7 @@ struct Catalog {
 
   static let workloads = [
     "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "scaling",
-    "heaps", "layouts", "limits", "replay",
+    "cache", "stops", "heaps", "layouts", "limits", "replay",
   ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
@@ -45,7 +53,7 @@ struct Catalog {
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
       + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.scalingLines(mode)
-      + Catalog.many(mode)
+      + Catalog.cache(mode) + Catalog.many(mode)
       + Catalog.limits(mode) + Catalog.replay(mode, traces)
   }
 

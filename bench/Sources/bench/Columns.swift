@@ -18,7 +18,7 @@ struct Column: Sendable {
     self.init(header, digits: digits) { Column.quotient($0[field], $0[other]) }
   }
 
-  static let all: [Column] = shapes + barriers + sweep + threads + scaling
+  static let all: [Column] = shapes + barriers + sweep + threads + cache + scaling + stopDetails
 
   static func present(in result: RowResult) -> [Column] {
     all.filter { column in result.samples.contains { column.summary($0.runs) != nil } }

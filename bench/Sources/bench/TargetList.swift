@@ -2,7 +2,7 @@
 
 extension Target {
   static var all: [Target] {
-    musts + shapes + pairAims + batchAims + treeAims + churnAims + markAims + freeAims + replayAims + scaling
+    musts + shapes + pairAims + batchAims + treeAims + churnAims + markAims + freeAims + replayAims + scaling + cache
   }
 
   private static func must(
