@@ -35,23 +35,36 @@ static inline void events_add_cycle(uint64_t begin_ns, uint64_t end_ns) {
 
 #if MEMORY_TRICOLOR || MEMORY_TRICOLOR_FREE
 
-static uint64_t events_seen;
+static uint64_t events_seen, events_seen_stop;
 static tri_statistics events_before;
 
-static inline void events_start(void) {}
+static inline size_t events_read_stops(tri_stop *stops) {
+  size_t count = tri_stops_read(mem_heap, events_seen_stop, stops, TRI_STOPS_KEPT);
+  if (count) events_seen_stop = stops[count - 1].number;
+  return count;
+}
+
+static inline void events_start(void) {
+  events.knows_arrival = true;
+}
 static inline void events_begin(void) {
+  static tri_stop stops[TRI_STOPS_KEPT];
+  events_read_stops(stops);
   events_before = mem_statistics();
   events_seen = events_before.cycles;
   events.base_ns = clock_ns(CLOCK_MONOTONIC);
 }
-/// Of each cycle the statistics have its longest stop.
+/// Looks at the list of stops only after a cycle: what is kept of it is enough for many.
 static inline void events_poll(void) {
+  static tri_stop stops[TRI_STOPS_KEPT];
   tri_statistics s = mem_statistics();
   if (s.cycles == events_seen) return;
   events_seen = s.cycles;
-  uint64_t end = s.start_ns_at_last_cycle + s.mark_ns_at_last_cycle;
-  events_add_cycle(s.start_ns_at_last_cycle, end);
-  events_add_stop(end > s.pause_ns_at_last_cycle ? end - s.pause_ns_at_last_cycle : 0, s.pause_ns_at_last_cycle, 0);
+  events_add_cycle(s.start_ns_at_last_cycle, s.start_ns_at_last_cycle + s.mark_ns_at_last_cycle);
+  size_t count = events_read_stops(stops);
+  for (size_t i = 0; i < count; i++)
+    events_add_stop(stops[i].requested_ns, stops[i].started_ns - stops[i].requested_ns,
+                    stops[i].stopped_ns - stops[i].requested_ns);
 }
 
 /// What the collector took since the beginning: threads' time, of which assists are the mutators' own.

@@ -6,7 +6,8 @@ let package = Package(
   name: "bench-swift",
   dependencies: [.package(name: "tricolor", path: "../..")],
   targets: [
-    .executableTarget(name: "cache", dependencies: [.product(name: "Tricolor", package: "tricolor")], path: "Sources/Cache")
+    .executableTarget(
+      name: "cache", dependencies: [.product(name: "Tricolor", package: "tricolor")], path: "Sources/Cache")
   ],
   swiftLanguageModes: [.v6]
 )

@@ -43,7 +43,8 @@ struct LatencyHistogram: Equatable {
   func quantilesNs(_ shares: [Double]) -> [Double] {
     guard total > 0 else { return [] }
     let sorted = counts.sorted { $0.key < $1.key }
-    var index = 0, below = sorted[0].value
+    var index = 0
+    var below = sorted[0].value
     return shares.map { share in
       // A rounded product must not ask for more than there is.
       let rank = min((share * total).rounded(.up), total)

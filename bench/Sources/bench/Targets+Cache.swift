@@ -2,7 +2,8 @@
 
 extension Target {
   static var cache: [Target] {
-    [Catalog.Mode.quick, .full].flatMap { mode in open(Catalog.cacheMiB(mode)) + closed(Catalog.cacheMiB(mode)) } + stops
+    [Catalog.Mode.quick, .full].flatMap { mode in open(Catalog.cacheMiB(mode)) + closed(Catalog.cacheMiB(mode)) }
+      + stops
   }
 
   private static func open(_ mib: Int) -> [Target] {
@@ -59,7 +60,8 @@ extension Target {
       aim("a stop of the cache, p99 / go, worst row", 0.5) { results in
         stopTitles.compactMap { title in
           Column.quotient(
-            results.median(title, value: Column.stopP99.value), results.median(title, "go", value: Column.stopP99.value))
+            results.median(title, value: Column.stopP99.value), results.median(title, "go", value: Column.stopP99.value)
+          )
         }.max()
       },
     ]

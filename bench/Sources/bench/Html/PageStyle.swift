@@ -7,12 +7,14 @@ enum PageStyle {
       --page: #f6f6f3; --card: #ffffff; --ink: #1c2023; --dim: #5c646b; --edge: #dcdcd6; --grid: #e6e6e1;
       --ours: #0b7a75; --ours-freed: #4fa39d; --other: #8f979f; --limit: #d9a441; --range: #2b3136;
       --good: #0b6e4f; --bad: #b3261e; --link: #0b6e6a;
+      --hue-0: #6a737b; --hue-1: #b8860b; --hue-2: #7a4fb5; --hue-3: #b5483a; --hue-4: #3a6fb5; --hue-5: #7f8f1f;
     }
     @media (prefers-color-scheme: dark) {
       :root {
         --page: #14171a; --card: #1c2024; --ink: #e6e8ea; --dim: #9aa4ad; --edge: #30363c; --grid: #2b3136;
         --ours: #2bb5ab; --ours-freed: #23807a; --other: #73808a; --limit: #b98a2f; --range: #dfe3e6;
         --good: #5fd0a5; --bad: #ff8a80; --link: #5fd0c7;
+        --hue-0: #98a2ab; --hue-1: #e0b04a; --hue-2: #b693ea; --hue-3: #ee8577; --hue-4: #7fb0f0; --hue-5: #bccb58;
       }
     }
     * { box-sizing: border-box; }
@@ -57,6 +59,14 @@ enum PageStyle {
     svg .reference { stroke: var(--dim); stroke-dasharray: 2 3; }
     svg .curve { fill: none; stroke: var(--other); stroke-width: 2; stroke-linejoin: round; }
     svg .curve.ours { stroke: var(--ours); } svg .curve.ours-freed { stroke: var(--ours-freed); stroke-dasharray: 5 3; }
+    .latency { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.6fr); gap: 1rem 1.5rem;
+      margin: 0 0 .8rem; }
+    .latency .legend { margin: .2rem 0; } .latency .grid { gap: .2rem 1rem; }
+    svg .area { fill: var(--other); opacity: .8; } svg .area.ours { fill: var(--ours); }
+    svg .area.ours-freed { fill: var(--ours-freed); } svg .cycle { fill: var(--limit); }
+    svg .stop { stroke: var(--ink); stroke-width: 1; }
+    \((0..<6).map { "svg .curve.hue-\($0) { stroke: var(--hue-\($0)); } .swatch.hue-\($0) { background: var(--hue-\($0)); }" }
+      .joined(separator: "\n    "))
     svg .good { fill: var(--good); } svg .bad { fill: var(--bad); }
     table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
     caption { text-align: left; padding: .2rem 0; }
@@ -71,7 +81,7 @@ enum PageStyle {
     .problems { border-left: 4px solid var(--bad); }
     @media (max-width: 46rem) {
       body { padding: 1rem .7rem 2rem; }
-      .pair { grid-template-columns: minmax(0, 1fr); gap: 1rem; }
+      .pair, .latency { grid-template-columns: minmax(0, 1fr); gap: 1rem; }
       .card { padding: .8rem .6rem; }
       table { font-size: .75rem; } th, td { padding: .25rem .12rem; }
       td small { white-space: normal; font-size: .68rem; }

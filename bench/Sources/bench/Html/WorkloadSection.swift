@@ -10,11 +10,12 @@ struct WorkloadSection {
 
   private func card(_ id: String, _ result: RowResult) -> String {
     let figures = time(id, result) + memory(id, result)
+    let latencies = LatencySection(id: id, result: result).html ?? ""
     let numbers = Html.element(
       "details", [:], Html.text("summary", [:], "Numbers") + WorkloadSection.table(result).html)
     return Html.element(
       "article", ["class": "card", "id": id],
-      Html.text("h3", [:], result.row.title) + Html.element("div", ["class": "pair"], figures) + numbers)
+      Html.text("h3", [:], result.row.title) + latencies + Html.element("div", ["class": "pair"], figures) + numbers)
   }
 
   private func time(_ id: String, _ result: RowResult) -> String {

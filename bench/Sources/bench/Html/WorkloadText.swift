@@ -26,6 +26,14 @@ enum WorkloadText {
     "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
       + "Stops are the longest of each cycle that ran meanwhile. Lines are reads of cache lines all over as much memory: "
       + "what grows in them is the machine's.",
+    "cache":
+      "A hash table in constant replacement on two threads: an operation looks an entry of five objects up, verifies "
+      + "all of it, and three times of four replaces it. closed: each begins when the last one ends. open: they fall due "
+      + "evenly, at \(Int(Catalog.openShare * 100)) % of what jemalloc reached in the closed loop, and take from when they "
+      + "were due to their end, so that waiting behind others counts.",
+    "stops":
+      "The closed loop while one cycle after the other is asked for. A stop is from the request to the release of "
+      + "all threads; own work is what is left of it when the last thread has arrived.",
     "heaps": "A thousand heaps at once, each made, attached to, given a thousand objects of 64 bytes, collected and "
       + "destroyed; the time is for all of them.",
     "layouts": "A hundred threads allocate their first object of each of 200 layouts; an operation is such an object.",

@@ -68,7 +68,8 @@ struct CacheTable: ~Copyable {
     buckets = m.makeArray(types.buckets, count: 1 << log)
     heldBytes = 8 << log
     for key in 0..<keys {
-      let entry = make(m, key), bucket = bucket(key)
+      let entry = make(m, key)
+      let bucket = bucket(key)
       entry.next = buckets[bucket]
       buckets[bucket] = entry
       heldBytes += UInt64(48 + CacheTable.parts * 32) + UInt64(entry.words) * 8
@@ -122,7 +123,8 @@ struct CacheTable: ~Copyable {
   }
 
   private static func verify(_ entry: Ref<Entry>) {
-    var i = UInt64(parts), sum: UInt64 = 0
+    var i = UInt64(parts)
+    var sum: UInt64 = 0
     let (key, stamp) = (entry.key, UInt64(entry.stamp))
     var next = entry.parts
     while let part = next {
@@ -139,7 +141,8 @@ struct CacheTable: ~Copyable {
   /// One operation: looks a random key up, verifies what it finds, and most of the time replaces it.
   mutating func operate(_ m: borrowing Mutator) {
     let random = random.next()
-    let key = ((random >> 32) &* keys) >> 32, bucket = bucket(key)
+    let key = ((random >> 32) &* keys) >> 32
+    let bucket = bucket(key)
     var before: Ref<Entry>?
     var found = buckets[bucket]
     while let entry = found, entry.key != key {

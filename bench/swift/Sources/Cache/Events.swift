@@ -1,14 +1,16 @@
-// Cycles and their longest stops with their moment, as the heap's statistics have them between operations.
+// Cycles and stops with their moment: the heap keeps the last stops, and its statistics the last cycle.
 import Tricolor
 
 struct Events {
   private let baseNs: UInt64
   private var cycles: Int
-  private var stops: [(atNs: UInt64, ns: UInt64)] = []
+  private var lastStop: UInt64
+  private var stops: [(atNs: UInt64, ns: UInt64, arrivalNs: UInt64)] = []
   private var spans: [(begin: UInt64, end: UInt64)] = []
 
   init(_ heap: Heap) {
     cycles = heap.statistics.cycles
+    lastStop = heap.stops().last?.number ?? 0
     baseNs = nowNs()
   }
 
@@ -17,9 +19,12 @@ struct Events {
     if statistics.cycles == cycles { return }
     cycles = statistics.cycles
     let end = nowNs() - baseNs
-    let mark = Events.ns(statistics.markTimeAtLastCycle), pause = Events.ns(statistics.pauseAtLastCycle)
-    spans.append((end - min(mark, end), end))
-    stops.append((end - min(pause, end), pause))
+    spans.append((end - min(Events.ns(statistics.markTimeAtLastCycle), end), end))
+    for stop in heap.stops(after: lastStop) {
+      lastStop = stop.number
+      if stop.requestedAt < baseNs { continue }
+      stops.append((stop.requestedAt - baseNs, Events.ns(stop.time), Events.ns(stop.arrivalTime)))
+    }
   }
 
   private static func ns(_ duration: Duration) -> UInt64 {
@@ -27,13 +32,19 @@ struct Events {
   }
 
   var fields: String {
-    let sorted = stops.map(\.ns).sorted()
-    var text = ",\"stops\":\(sorted.count)"
-    for (name, permille) in [("median", 500), ("p99", 990), ("longest", 1000)] where !sorted.isEmpty {
-      text += ",\"stop_ns_\(name)\":\(sorted[max((sorted.count * permille + 999) / 1000, 1) - 1])"
-    }
     let stopList = stops.map { "\($0.atNs / 1000):\($0.ns)" }.joined(separator: ",")
     let spanList = spans.map { "\($0.begin / 1000)-\($0.end / 1000)" }.joined(separator: ",")
-    return text + ",\"timeline_stops\":\"\(stopList)\",\"timeline_cycles\":\"\(spanList)\""
+    return ",\"stops\":\(stops.count)" + Events.quantiles("stop", stops.map(\.ns))
+      + Events.quantiles("stop_arrival", stops.map(\.arrivalNs))
+      + Events.quantiles("stop_work", stops.map { $0.ns - $0.arrivalNs })
+      + ",\"timeline_stops\":\"\(stopList)\",\"timeline_cycles\":\"\(spanList)\""
+  }
+
+  private static func quantiles(_ name: String, _ values: [UInt64]) -> String {
+    let sorted = values.sorted()
+    if sorted.isEmpty { return "" }
+    return [("median", 500), ("p99", 990), ("longest", 1000)].map { part, permille in
+      ",\"\(name)_ns_\(part)\":\(sorted[max((sorted.count * permille + 999) / 1000, 1) - 1])"
+    }.joined()
   }
 }

@@ -3,7 +3,8 @@ import Glibc
 import Synchronization
 import Tricolor
 
-let checked = 20000, pollEvery = 256
+let checked = 20000
+let pollEvery = 256
 
 /// What a thread leaves behind.
 struct Outcome: ~Copyable {
@@ -54,7 +55,8 @@ final class Run: Sendable {
   }
 
   private func warmUp(_ m: borrowing Mutator, _ table: inout CacheTable) -> (done: Int, check: UInt64) {
-    var done = 0, check: UInt64 = 0
+    var done = 0
+    var check: UInt64 = 0
     let end = nowNs() + job.warmNs
     while done < checked || nowNs() < end {
       table.operate(m)
@@ -68,10 +70,12 @@ final class Run: Sendable {
     _ m: borrowing Mutator, _ index: Int, _ table: inout CacheTable, _ latency: inout Latency, _ events: inout Events?,
     _ done: inout Int
   ) {
-    let start = nowNs(), end = start + job.runNs
+    let start = nowNs()
+    let end = start + job.runNs
     let interval = job.rate.map { 1e9 * Double(job.threads) / Double($0) }
     let offset = (interval ?? 0) * Double(index) / Double(job.threads)
-    var now = start, count = 0.0
+    var now = start
+    var count = 0.0
     while true {
       var began = now  // closed: an operation lasts from the last one's end
       if let interval {
