@@ -5,7 +5,7 @@ extension Column {
     [
       Column("Mops/s") { run in run["latency_max_ns"].flatMap { _ in run.operationsPerSecond.map { $0 / 1e6 } } },
       percentile("p50 µs", 0.5), percentile("p99", 0.99), p999, percentile("p99.99", 0.9999), latencyMax,
-      Column("peak / live", "peak_rss_bytes", per: "held_bytes"),
+      peakOverLive,
       assist,
     ]
   static let p999 = percentile("p99.9", 0.999)

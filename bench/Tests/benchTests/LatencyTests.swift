@@ -111,6 +111,17 @@ import Testing
     #expect(LatencySection(id: "row-0", result: try fakeResult(runs: ["tricolor": [1]])).html == nil)
   }
 
+  @Test func `a longer tail is a change for the worse, and rows without one are compared without`() throws {
+    let before = try row("closed", ["tricolor": 1_000])
+    let after = try row("closed", ["tricolor": 3_000])
+    let comparison = Comparison(
+      [before, try fakeResult(runs: ["go": [1]])], [after, try fakeResult(runs: ["go": [1]])], threshold: 0.1)
+    #expect(comparison.worse.map(\.quantity) == [.p999])
+    #expect(abs(try #require(comparison.worse.first).ratio - 3) < 0.1)
+    #expect(comparison.changes.map(\.quantity) == [.cpu, .peak, .p999, .cpu, .peak])
+    #expect(comparison.notCompared.isEmpty)
+  }
+
   @Test func `the short form takes little memory, the long form a gigabyte`() {
     #expect(
       Catalog.cache(.quick).map(\.title).prefix(2) == [

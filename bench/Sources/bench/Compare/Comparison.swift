@@ -7,6 +7,8 @@ struct Comparison {
   enum Quantity: String, CaseIterable {
     case cpu = "CPU"
     case peak
+    /// Where operations were timed one by one.
+    case p999 = "p99.9"
   }
 
   enum Judgement: String {
@@ -67,7 +69,7 @@ struct Comparison {
       notCompared.append("\(title), \(name): only in the second file")
     }
     for name in names where newNames.contains(name) && name != reference {
-      for quantity in Quantity.allCases {
+      for quantity in Quantity.allCases where Comparison.has(old, new, name, quantity) {
         guard let before = Comparison.summary(old, name, quantity, reference),
           let after = Comparison.summary(new, name, quantity, reference)
         else {
@@ -100,8 +102,18 @@ struct Comparison {
     return Summary(own, inUnitsOf: values(result, reference, quantity))
   }
 
+  private static func has(_ old: RowResult, _ new: RowResult, _ contender: String, _ quantity: Quantity) -> Bool {
+    quantity != .p999 || ![old, new].contains { values($0, contender, quantity).isEmpty }
+  }
+
   private static func values(_ result: RowResult, _ contender: String, _ quantity: Quantity) -> [Double] {
-    result.runs(contender).map { quantity == .cpu ? result.scaled($0.cpuNs, $0) : $0.peakBytes }
+    result.runs(contender).compactMap { run in
+      switch quantity {
+      case .cpu: result.scaled(run.cpuNs, run)
+      case .peak: run.peakBytes
+      case .p999: run.latencies?.quantileNs(0.999)
+      }
+    }
   }
 }
 

@@ -14,7 +14,7 @@ struct ComparisonText {
   }
 
   private var head: String {
-    let what = reference.map { "multiples of \($0)" } ?? "CPU time and peak memory"
+    let what = reference.map { "multiples of \($0)" } ?? "CPU time, peak memory and the p99.9 of latencies"
     return """
       first   \(describe(first))
       second  \(describe(second))
@@ -82,6 +82,7 @@ struct ComparisonText {
     switch change.quantity {
     case .cpu: return (1, change.row.unit == .nsPerOperation ? " ns" : " ms")
     case .peak: return (1_048_576, " MiB")
+    case .p999: return (1e3, " µs")
     }
   }
 
