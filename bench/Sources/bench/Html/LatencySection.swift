@@ -26,7 +26,7 @@ struct LatencySection {
     }
     return Html.element(
       "figure", [:],
-      Html.text("figcaption", [:], "Latency, µs, by the share of operations that took no longer")
+      Html.text("figcaption", [:], "Latency, µs, by the share of operations (%) that took no longer")
         + Html.element("ul", ["class": "legend"], legend.joined()) + chart.svg)
   }
 

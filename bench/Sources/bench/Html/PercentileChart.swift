@@ -18,9 +18,9 @@ struct PercentileChart {
   let curves: [Curve]
 
   private static let width = 340.0, height = 270.0
-  private static let plot = Box(x: 44, y: 14, width: 284, height: 222)
+  private static let plot = Box(x: 44, y: 14, width: 276, height: 222)
   private static let nines = 5.0
-  private static let ticks = [(0.0, "0"), (1, "90"), (2, "99"), (3, "99.9"), (4, "99.99"), (5, "99.999 %")]
+  private static let ticks = [(0.0, "0"), (1, "90"), (2, "99"), (3, "99.9"), (4, "99.99"), (5, "99.999")]
   private static let shares = (0...100).map { 1 - pow(10, -nines * Double($0) / 100) }
 
   private let values: [[Double]]
@@ -57,7 +57,7 @@ struct PercentileChart {
     let plot = PercentileChart.plot
     let vertical = PercentileChart.ticks.map { nines, label in
       let at = plot.x + plot.width * nines / PercentileChart.nines
-      let place = nines == 0 ? "dim" : nines == PercentileChart.nines ? "dim end" : "dim middle"
+      let place = nines == 0 ? "dim" : "dim middle"
       return line(at, plot.y, at, plot.bottom) + text(label, at, plot.bottom + 15, place)
     }
     let horizontal = yAxis.ticks.map { tick in
