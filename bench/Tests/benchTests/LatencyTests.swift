@@ -193,7 +193,7 @@ extension ProcessTests {
   /// The programs themselves, where they are built: what they print is understood, and all of them compute the same.
   @Suite struct CacheProgramTests {
     static let builds = [
-      "malloc", "tricolor", "tricolor-free", "tricolor-swift", "bdwgc", "go", "java", "java-serial", "java-zgc",
+      "malloc", "tricolor", "tricolor-swift", "bdwgc", "go", "java", "java-zgc",
     ].map { URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../.out/cache-\($0)").path }
       .filter { FileManager.default.isExecutableFile(atPath: $0) }
 
