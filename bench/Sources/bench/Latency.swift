@@ -122,6 +122,21 @@ extension RowResult {
     return all.reduce(into: LatencyHistogram()) { $0.add($1) }
   }
 
+  /// The rate is chosen so that the reference keeps up with ease; a line if it did not.
+  var busyNote: String? {
+    let busy = runs(row.baseline).first { run in
+      guard let rate = run["rate"], let speed = run.operationsPerSecond, let tail = run.latencies?.quantileNs(0.999)
+      else {
+        return false
+      }
+      return speed < 0.95 * rate || tail > 10e6
+    }
+    guard let busy, let tail = busy.latencies?.quantileNs(0.999) else { return nil }
+    return
+      "note: \(row.baseline) itself was late (p99.9 \((tail / 1e6).short) ms): the machine was busy with something else, "
+      + "and this row says little"
+  }
+
   func operationsPerSecond(_ contender: String) -> Double? {
     Summary(runs(contender).compactMap(\.operationsPerSecond))?.median
   }

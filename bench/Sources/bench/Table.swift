@@ -21,7 +21,8 @@ struct Table {
         + cells.enumerated().map { $0 == 0 ? $1.padded(widths[$0]) : $1.leftPadded(widths[$0]) }
         .joined(separator: "  ")
     }
-    return (["\n\(result.row.title)   [\(result.row.unit.text), median of \(runCount)]"] + body).joined(separator: "\n")
+    let head = "\n\(result.row.title)   [\(result.row.unit.text), median of \(runCount)]"
+    return ([head] + body + [result.busyNote.map { "  \($0)" }].compactMap { $0 }).joined(separator: "\n")
   }
 
   private var runCount: Int { result.samples.map(\.runs.count).max() ?? 0 }

@@ -111,6 +111,18 @@ import Testing
     #expect(LatencySection(id: "row-0", result: try fakeResult(runs: ["tricolor": [1]])).html == nil)
   }
 
+  @Test func `a machine that was busy is said to be, not a contender that is slow`() throws {
+    let good = try row("open", ["jemalloc": 9_000_000, "tricolor": 30_000_000], extra: ",\"rate\":1000")
+    #expect(good.busyNote == nil)
+    let late = try row("open", ["jemalloc": 30_000_000, "tricolor": 1_000], extra: ",\"rate\":1000")
+    #expect(try #require(late.busyNote).hasPrefix("note: jemalloc itself was late (p99.9 30."))
+    #expect(Table(late).text.contains("the machine was busy"))
+    #expect(try #require(LatencySection(id: "a", result: late).html).contains("the machine was busy"))
+    // 10 operations in 100 ns are 100 million a second.
+    #expect(try row("open", ["jemalloc": 1_000], extra: ",\"rate\":200000000").busyNote != nil)
+    #expect(try row("closed", ["jemalloc": 30_000_000]).busyNote == nil)
+  }
+
   @Test func `a longer tail is a change for the worse, and rows without one are compared without`() throws {
     let before = try row("closed", ["tricolor": 1_000])
     let after = try row("closed", ["tricolor": 3_000])
@@ -132,13 +144,13 @@ import Testing
   }
 
   /// Every operation took as long; one cycle and one stop.
-  private func row(_ loop: String, _ ns: KeyValuePairs<String, UInt64>) throws -> RowResult {
+  private func row(_ loop: String, _ ns: KeyValuePairs<String, UInt64>, extra: String = "") throws -> RowResult {
     RowResult(
       row: fakeRow(Catalog.cacheTitle(loop, mib: 256), baseline: "jemalloc"),
       samples: try ns.map { name, ns in
         let fields =
           ",\"latency_histogram\":\"\(LatencyTests.text([ns, ns]))\",\"latency_max_ns\":\(ns),\"held_bytes\":524288"
-          + ",\"latency_windows_us\":\"12,7\",\"timeline_stops\":\"20000:5000\",\"timeline_cycles\":\"0-20000\""
+          + extra + ",\"latency_windows_us\":\"12,7\",\"timeline_stops\":\"20000:5000\",\"timeline_cycles\":\"0-20000\""
         return (name, [try #require(Sample(output: line(cpuNs: 100, extra: fields)))])
       })
   }

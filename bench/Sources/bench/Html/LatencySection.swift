@@ -9,7 +9,8 @@ struct LatencySection {
   var html: String? {
     let found = result.samples.filter { result.latencies($0.contender) != nil }
     if found.isEmpty { return nil }
-    return Html.element("div", ["class": "latency"], distribution(found.map(\.contender)) + timelines)
+    let note = result.busyNote.map { Html.text("p", ["class": "missed"], $0) } ?? ""
+    return note + Html.element("div", ["class": "latency"], distribution(found.map(\.contender)) + timelines)
   }
 
   private func distribution(_ contenders: [String]) -> String {
