@@ -38,7 +38,8 @@ final class Measure {
     System.out.printf(
         "{\"workload\":\"%s\",\"contender\":\"java\",\"variant\":\"%s\",\"cpu_ns\":%d,\"wall_ns\":%d,"
             + "\"operations\":%d,\"cycles\":%d,\"check\":%s,\"peak_rss_bytes\":%d,\"allocator\":\"%s\"%s}%n",
-        workload, variant, cpuNs, wallNs, operations, cycles, Long.toUnsignedString(check), peakRssBytes(), runtime(), fields);
+        workload, variant, cpuNs, wallNs, operations, cycles, Long.toUnsignedString(check), peakRssBytes(), runtime(),
+        fields);
   }
 
   static void fail(String what) {

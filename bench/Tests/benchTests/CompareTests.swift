@@ -119,6 +119,17 @@ import Testing
     #expect(throws: (any Error).self) { try Compare.parse([fast.path, slow.path, "--threshold", "-1"]) }
   }
 
+  @Test func `rows that were run once are named, since any difference in them counts`() throws {
+    let rows = [try fakeResult("long", runs: ["jemalloc": [1]]), try fakeResult("short", runs: ["jemalloc": [1, 2]])]
+    #expect(try file(rows).rowsRunOnce == ["long"])
+    let comparison = Comparison(rows, rows, threshold: 0.1)
+    let text = ComparisonText(
+      first: try file(rows), second: try file([rows[1]]), comparison: comparison, thresholdPercent: 10, reference: nil
+    ).text
+    #expect(text.contains("note: file.json has one run of some rows, whose ranges say nothing: long\n"))
+    #expect(text.matches(of: /one run of some rows/).count == 1)
+  }
+
   private func judge(_ before: Summary, _ after: Summary, _ threshold: Double = 0.1) -> Comparison.Judgement {
     Comparison.judge(before, after, threshold: threshold)
   }

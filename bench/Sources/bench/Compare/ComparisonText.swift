@@ -42,6 +42,9 @@ struct ComparisonText {
     for file in [first, second] {
       if file.report.repetitions < 2 {
         notes.append("note: \(file.path) has one run per row, so its ranges say nothing")
+      } else if !file.rowsRunOnce.isEmpty {
+        let titles = file.rowsRunOnce.joined(separator: "; ")
+        notes.append("note: \(file.path) has one run of some rows, whose ranges say nothing: \(titles)")
       }
       if !file.report.problems.isEmpty {
         notes.append("note: \(file.path) is from a run with problems (\(file.report.problems.count))")
@@ -98,5 +101,12 @@ struct ComparisonText {
     let count = comparison.changes.count
     let same = count - comparison.worse.count - comparison.better.count
     return "\n\(comparison.worse.count) worse, \(comparison.better.count) better, \(same) the same within noise"
+  }
+}
+
+extension ResultFile {
+  /// Titles of rows that take too long to be repeated.
+  var rowsRunOnce: [String] {
+    results.filter { $0.samples.contains { $0.runs.count < 2 } }.map(\.row.title)
   }
 }
