@@ -55,6 +55,7 @@ void tri_cycle_end(tri_heap *heap) {
   if (cycle->mode != TRI_MODE_BACKGROUND) tri_store_relaxed(&heap->cycles_forced, heap->cycles_forced + 1);
   tri_store_relaxed(&heap->cycle_running, 0u);
   tri_store_relaxed(&heap->cycle_owner, (uintptr_t)0);
+  tri_scavenger_note_cycle(heap);
   tri_lock_release(&heap->cycle_lock);
   tri_thread_others_unblock();
 }
