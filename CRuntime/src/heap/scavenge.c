@@ -180,9 +180,9 @@ static void tri_trim_below(void *context, uintptr_t stack_pointer) {
 }
 
 uint64_t tri_trim(tri_heap *heap) {
+  TRI_CHECK(!tri_sweep_is_destroying(&heap->world.collect), "tri_trim: called from a destroy callback of this heap");
   TRI_CHECK(tri_load_relaxed(&heap->cycle_owner) != tri_thread_token(),
             "tri_trim: called by the thread that runs a cycle of this heap, from a hook or a root function");
-  TRI_CHECK(!tri_sweep_is_destroying(&heap->world.collect), "tri_trim: called from a destroy callback of this heap");
   tri_trim_call call = {heap, 0};
   tri_thread_with_stack(tri_trim_below, &call);
   return call.given_pages << TRI_PAGE_LOG2;

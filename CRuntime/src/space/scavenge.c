@@ -97,6 +97,7 @@ static void tri_scavenge_hold_locked(tri_space *space, tri_held *held) {
   TRI_CHECK(space->held_pages == 0, "scavenging chunk %u while pages of another one are held", held->chunk);
   for (int word = 0; word < TRI_CHUNK_WORDS; word++) chunk->free[word] &= ~held->pages[word];
   space->held_pages = tri_held_count(held);
+  space->held_chunk = held->chunk;
   chunk->free_pages -= (uint32_t)space->held_pages;
 }
 

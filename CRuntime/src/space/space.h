@@ -61,6 +61,7 @@ typedef struct tri_space {
   uint64_t end_page;         // [lock:pages; atomic read] no page from here on was ever handed out
   uint64_t touched_pages;    // [lock:pages; read anywhere] handed out at least once since the system gave them
   uint64_t held_pages;       // [lock:pages] neither used nor free for a moment: on their way back to the system
+  uint32_t held_chunk;       // [lock:pages] where they are, if there are any
   uint64_t taken_pages;      // [lock:pages] handed out, ever
   uint64_t scavenged_pages;  // [lock:pages; read anywhere] given back to the system, ever
   tri_scavenge_plan plan;    // what is to be given back later (scavenge.h)

@@ -67,6 +67,16 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
       $0.shared = true
       $0.plain_roots = true
     },
+    with("three threads, memory goes back") {
+      $0.threads = 3
+      $0.shared = true
+      $0.returns_memory = true
+    },
+    withMinorCycles("two threads, memory goes back") {
+      $0.threads = 2
+      $0.shared = true
+      $0.returns_memory = true
+    },
     withMinorCycles("one thread") { _ in },
     withMinorCycles("conservative stack, stress") {
       $0.precise = false

@@ -22,6 +22,7 @@ typedef struct model_options {
   bool plain_roots; // the root tables are found through a plain range
   tri_generations generations;
   bool no_custom_layouts; // they forbid minor cycles
+  bool returns_memory;    // threads trim the heap, and the scavenger waits no time
   bool shared;            // threads also store into objects of each other, without a lock
 } model_options;
 
