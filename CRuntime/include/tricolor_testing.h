@@ -74,7 +74,8 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span
   TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),         ///< a span that counts too many live slots
   TRI_BREAK_HELD_COUNT TRI_SWIFT(heldCount),         ///< a page that counts as held by the scavenger, and nobody holds
-  TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),         ///< the pages that are held are free as well
+  TRI_BREAK_DROP_WHILE_SWEEPING TRI_SWIFT(dropWhileSweeping), ///< empty spans go back before they are all swept
+  TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),                  ///< the pages that are held are free as well
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The size-class table.

@@ -41,6 +41,19 @@ import Testing
     return crash
   }
 
+  @Test("empty spans are dropped only when nothing is left to sweep")
+  func sweeping() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      _ = crash.leaf()
+      crash.terminate(forced: true)
+      tri_cycle_set_phase(crash.heap, .off)
+      tri_cycle_begin_sweep(crash.heap)
+      tri_testing_break(crash.heap, .dropWhileSweeping)
+    }
+    expect(result, says: "empty spans are dropped while a sweep is running")
+  }
+
   @Test("from a destroy callback of a sweep, whoever sweeps", arguments: ["cycle", "trim", "allocation"])
   func destroy(_ sweeper: String) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -104,6 +104,7 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     return;
   }
   case TRI_BREAK_HELD_COUNT: collect->spans.space.held_pages++; return;
+  case TRI_BREAK_DROP_WHILE_SWEEPING: tri_sweep_drop_empty_spans(collect); return;
   case TRI_BREAK_HELD_FREED:
     for (uint32_t chunk = 0; chunk < collect->spans.space.chunk_count; chunk++)
       collect->spans.space.chunks[chunk].free[0] = ~UINT64_C(0);

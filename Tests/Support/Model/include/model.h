@@ -3,6 +3,7 @@
 #define TRICOLOR_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tricolor_types.h"
@@ -34,5 +35,9 @@ typedef struct model_result {
 
 /// Plays a program; prints the seed and what differs, and aborts, if heap and shadow ever disagree.
 model_result model_run(model_options options);
+
+/// Fills a heap with 1 GiB of objects of this size, drops nine tenths and checks what is resident: right after a trim,
+/// or after the documented time. Prints what it found; aborts if that is too much.
+void model_check_resident_memory(size_t object_bytes, bool trim);
 
 #endif
