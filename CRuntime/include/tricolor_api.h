@@ -145,6 +145,17 @@ size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_
 /// another thread may still finish. One function per heap.
 void tri_stops_observe(tri_heap *heap, tri_stop_function *TRI_NULLABLE function, void *TRI_NULLABLE context);
 
+// MARK: Memory
+
+/// Gives everything that is free now back to the system, at once and whatever tri_options.scavenge_after_ms says;
+/// bytes of heap memory given back (the collector's tables and buffers that go with them come on top). It waits for a
+/// cycle under way to end, finishes the sweep (running destroy callbacks) and gives back the empty spans that classes
+/// keep too. It does not collect: for the most, tri_collect(heap, TRI_MODE_FORCE_BLOCK) first. Any thread, attached or
+/// not; an attached one counts as stopped meanwhile, as in tri_blocking_begin(). Other threads go on. About 35 ms for
+/// 1 GiB, and what is allocated afterwards pays for fresh pages. Traps in hooks, and in tracers, root functions and
+/// destroy callbacks that run inside a cycle or sweep. What the system refuses stays as it was, and free.
+uint64_t tri_trim(tri_heap *heap);
+
 // MARK: Pools and hooks (S4)
 
 enum {

@@ -16,6 +16,8 @@ typedef struct tri_front {
   void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode, bool triggered);
   /// A sweep ended: live bytes are known, the next trigger can be set with tri_pacing_set().
   void (*sweep_finished)(void *TRI_NULLABLE context);
+  /// Free memory went back to the system: a goal that counted on it being there is to be lowered.
+  void (*memory_given_back)(void *TRI_NULLABLE context);
 } tri_front;
 
 /// Makes the C half. The front must stay valid until tri_heap_close().

@@ -32,6 +32,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
+  TRI_STEP_SCAVENGE TRI_SWIFT(scavenge), ///< pages of a chunk are held; only the scavenge lock is
   TRI_STEP_COUNT TRI_SWIFT(count),
 } tri_step_point;
 typedef void tri_step_function(tri_step_point point);
@@ -45,6 +46,12 @@ void tri_testing_refuse_memory(uint32_t skip, uint32_t count);
 
 /// Objects marked alone before helpers are woken, so that small heaps have helpers too. Before the first cycle.
 void tri_testing_set_helpers_worth(tri_heap *heap, uint64_t objects);
+
+/// The same for giving memory back to the system.
+void tri_testing_refuse_give_back(uint32_t skip, uint32_t count);
+/// How often the scavenger woke up and looked, and the CPU time that took.
+uint64_t tri_testing_scavenger_ticks(tri_heap *heap);
+uint64_t tri_testing_scavenger_cpu_ns(tri_heap *heap);
 
 bool tri_testing_is_marked(tri_heap *heap, const void *object);
 bool tri_testing_is_allocated(tri_heap *heap, const void *object);
@@ -66,6 +73,9 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),     ///< a mark bit where nothing is allocated
   TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span
   TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),         ///< a span that counts too many live slots
+  TRI_BREAK_HELD_COUNT TRI_SWIFT(heldCount),         ///< a page that counts as held by the scavenger, and nobody holds
+  TRI_BREAK_DROP_WHILE_SWEEPING TRI_SWIFT(dropWhileSweeping), ///< empty spans go back before they are all swept
+  TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),                  ///< the pages that are held are free as well
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The size-class table.

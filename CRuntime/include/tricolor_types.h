@@ -178,8 +178,12 @@ typedef struct tri_options {
   /// reference; the marker skips it. tag_mask 0 (the default) means no immediates.
   uint64_t tag_mask;
   uint64_t tag_value;
-  /// 1: ask for huge pages under the heap. Default 0.
+  /// 1: ask for huge pages under the heap. Default 0. Free memory then goes back in whole chunks of 2 MiB only.
   uint32_t huge_pages;
+  /// Milliseconds that memory stays free before the collector thread gives it back to the system, at about 1 % of one
+  /// CPU. Default 2000: shorter gives back what the next cycle wants again, longer keeps what nobody does. 0: never by
+  /// itself; tri_trim() still does. Environment TRICOLOR_SCAVENGE, also "off".
+  uint32_t scavenge_after_ms;
   /// 1 (the default): TRICOLOR_... environment variables override the fields they name.
   uint32_t read_environment;
 } tri_options;
@@ -187,7 +191,8 @@ typedef struct tri_options {
 /// Fills in the defaults. Cannot fail.
 void tri_options_init(tri_options *options);
 /// Sets one option from text, as the environment does: name is "GC", "LIMIT", "TRACE", "CHECKMARK",
-/// "VERIFY", "STRESS" or "GENERATIONS". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not understood.
+/// "VERIFY", "STRESS", "GENERATIONS" or "SCAVENGE". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not
+/// understood.
 tri_status tri_options_set(tri_options *options, const char *name, const char *value);
 
 /// A custom layout's tracer hands every reference of the object to tri_visit().
@@ -246,6 +251,7 @@ typedef struct tri_statistics {
   uint64_t goal_bytes;             ///< the heap size the next cycle should end at
   uint64_t trigger_bytes;          ///< allocation since the last cycle that starts the next one
   uint64_t mapped_bytes;           ///< heap pages in use or free but not given back
+  uint64_t scavenged_bytes;        ///< heap memory given back to the system while the heap lives, ever
   uint64_t metadata_bytes;         ///< the collector's own tables and buffers
   uint64_t start_ns_at_last_cycle; ///< monotonic clock
   uint64_t mark_ns_at_last_cycle;

@@ -52,6 +52,8 @@ extension Heap {
     public var triggerBytes: Int
     /// Bytes of heap pages in use, or free and not given back to the system.
     public var mappedBytes: Int
+    /// Bytes of heap memory given back to the system while the heap lives, ever.
+    public var scavengedBytes: Int
     /// Bytes of the collector's own tables and buffers.
     public var metadataBytes: Int
     /// Attached threads.
@@ -100,6 +102,7 @@ extension Heap.Statistics {
     goalBytes = count(raw.goal_bytes)
     triggerBytes = count(raw.trigger_bytes)
     mappedBytes = count(raw.mapped_bytes)
+    scavengedBytes = count(raw.scavenged_bytes)
     metadataBytes = count(raw.metadata_bytes)
     mutators = count(raw.mutators)
     spans = count(raw.spans)

@@ -32,6 +32,7 @@ import TricolorCore
     #expect(options.generations == .automatic)
     #expect(options.trace == 0 && options.checkmark == 0 && options.verify == 0 && options.stress_interval == 0)
     #expect(options.tag_mask == 0 && options.tag_value == 0 && options.huge_pages == 0 && options.read_environment == 1)
+    #expect(options.scavenge_after_ms == 2000)
   }
 
   @Test(
@@ -59,6 +60,9 @@ import TricolorCore
     #expect(set("CHECKMARK", "0").options.checkmark == 0)
     #expect(set("VERIFY", "1").options.verify == 1)
     #expect(set("STRESS", "17").options.stress_interval == 17)
+    #expect(set("SCAVENGE", "150").options.scavenge_after_ms == 150)
+    #expect(set("SCAVENGE", "0").options.scavenge_after_ms == 0)
+    #expect(set("SCAVENGE", "off").options.scavenge_after_ms == 0)
     #expect(set("STRESS", "4294967295").options.stress_interval == .max)
     #expect(set("GENERATIONS", "off").options.generations == .off)
     #expect(set("GENERATIONS", "always").options.generations == .always)
@@ -75,7 +79,8 @@ import TricolorCore
       ("LIMIT", "18446744073709551616"), ("LIMIT", "99999999TiB"), ("LIMIT", "1.5GiB"), ("LIMIT", "0x10"),
       ("TRACE", "3"),
       ("TRACE", "yes"), ("TRACE", ""), ("CHECKMARK", "2"), ("CHECKMARK", "true"), ("VERIFY", "11"), ("STRESS", "-1"),
-      ("STRESS", "4294967296"), ("STRESS", "5x"), ("GENERATIONS", ""), ("GENERATIONS", "on"),
+      ("STRESS", "4294967296"), ("STRESS", "5x"), ("GENERATIONS", ""), ("GENERATIONS", "on"), ("SCAVENGE", "2s"),
+      ("SCAVENGE", ""), ("SCAVENGE", "-1"), ("SCAVENGE", "4294967296"),
       ("GENERATIONS", "Always"), ("GENERATIONS", "1"), ("", "1"), ("gc", "100"), ("UNKNOWN", "1"), ("GCX", "100"),
     ])
   func badText(_ name: String, _ value: String) {
@@ -149,11 +154,12 @@ import TricolorCore
       setenv("TRICOLOR_STRESS", "9", 1)
       setenv("TRICOLOR_TRACE", "1", 1)
       setenv("TRICOLOR_GENERATIONS", "always", 1)
+      setenv("TRICOLOR_SCAVENGE", "off", 1)
       setenv("TRICOLOR_UNRELATED", "nonsense", 1)
       let read = try TestHeap { $0.read_environment = 1 }
       let inForce = tri_heap_options(read.heap).pointee
       #expect(inForce.growth_percent == 250 && inForce.limit_bytes == 64 << 20 && inForce.stress_interval == 9)
-      #expect(inForce.generations == .always)
+      #expect(inForce.generations == .always && inForce.scavenge_after_ms == 0)
       #expect(inForce.checkmark == 0 && inForce.verify == 0 && inForce.trace == 1)
       let unread = try TestHeap()
       #expect(tri_heap_options(unread.heap).pointee.growth_percent == growthOff)
@@ -167,6 +173,7 @@ import TricolorCore
       for (name, value) in [
         ("TRICOLOR_GC", "fast"), ("TRICOLOR_LIMIT", "lots"), ("TRICOLOR_TRACE", "9"), ("TRICOLOR_CHECKMARK", ""),
         ("TRICOLOR_VERIFY", "y"), ("TRICOLOR_STRESS", "-3"), ("TRICOLOR_GENERATIONS", "minor"),
+        ("TRICOLOR_SCAVENGE", "soon"),
       ] {
         setenv(name, value, 1)
         var options = testOptions { $0.read_environment = 1 }
@@ -176,8 +183,10 @@ import TricolorCore
       }
     }
     let said = lines(result)
-    #expect(said.count == 7)
-    let named = ["GC=fast", "LIMIT=lots", "TRACE=9", "CHECKMARK=", "VERIFY=y", "STRESS=-3", "GENERATIONS=minor"]
+    #expect(said.count == 8)
+    let named = [
+      "GC=fast", "LIMIT=lots", "TRACE=9", "CHECKMARK=", "VERIFY=y", "STRESS=-3", "GENERATIONS=minor", "SCAVENGE=soon",
+    ]
     for (line, name) in zip(said, named) {
       #expect(line.hasPrefix("tricolor: TRICOLOR_\(name) is not understood: expected "))
     }

@@ -335,7 +335,7 @@ private func useHeapsAtOnce(_ count: Int, _ change: (inout tri_options) -> Void)
   }
 }
 
-private func readLines(_ path: String) -> [String] {
+func readLines(_ path: String) -> [String] {
   guard let file = fopen(path, "r") else { return [] }
   defer { fclose(file) }
   var lines: [String] = []

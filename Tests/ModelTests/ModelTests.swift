@@ -28,6 +28,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
   var generations: UInt32 = 0
   var customLayouts = true
   var shared = false
+  var returnsMemory = false
 
   var testDescription: String { "\(name), seed \(seed)" }
 
@@ -60,6 +61,7 @@ struct Configuration: Codable, Sendable, CustomTestStringConvertible {
     options.generations = tri_generations(rawValue: generations)!
     options.no_custom_layouts = !customLayouts
     options.shared = shared
+    options.returns_memory = returnsMemory
     return options
   }
 }
@@ -135,6 +137,28 @@ private let configurations: [Configuration] = [
     $0.threads = 2
     $0.shared = true
     $0.workers = 2
+  },
+  Configuration("hybrid, memory goes back") { $0.returnsMemory = true },
+  Configuration("hybrid, three threads, memory goes back") {
+    $0.threads = 3
+    $0.shared = true
+    $0.returnsMemory = true
+  },
+  Configuration("minor cycles, two threads, stress, memory goes back") {
+    $0.generations = always
+    $0.customLayouts = false
+    $0.threads = 2
+    $0.shared = true
+    $0.stressInterval = 5
+    $0.operations = 5000
+    $0.returnsMemory = true
+  },
+  Configuration("hybrid, two threads, limit, second pass, memory goes back") {
+    $0.threads = 2
+    $0.shared = true
+    $0.limitBytes = 4 << 20
+    $0.trace = 2
+    $0.returnsMemory = true
   },
   Configuration("Dijkstra") { $0.barrier = dijkstra },
   Configuration("Dijkstra, conservative stack") {

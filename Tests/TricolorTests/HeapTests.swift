@@ -127,6 +127,68 @@ import Tricolor
     #expect(captured == nil)
   }
 
+  // MARK: Memory goes back
+
+  private func fillAndDrop(_ heap: Heap, _ node: ManagedType<Node>) {
+    heap.withMutator { m in
+      let root = m.makeRoot(nil as Ref<Node>?)
+      for key in 0..<500_000 { root.reference = m.make(node, Node(left: root.reference, key: key)) }
+      root.reference = nil
+    }
+    heap.gc(.forceBlock)
+  }
+
+  @Test("a trim gives back what is free, at once, attached or not")
+  func trim() throws {
+    var options = HeapOptions()
+    options.scavengesAfter = nil
+    let heap = try Heap(options)
+    let node = try heap.registerNode()
+    for attached in [false, true] {
+      fillAndDrop(heap, node)
+      let before = heap.statistics
+      let given = attached ? heap.withMutator { _ in heap.trim() } : heap.trim()
+      #expect(given >= 4 << 20)
+      #expect(heap.statistics.mappedBytes == before.mappedBytes - given)
+      #expect(heap.statistics.scavengedBytes == before.scavengedBytes + given)
+    }
+    let root = heap.withMutator { m in m.makeRoot(makeTree(m, node, depth: 10)) }
+    heap.trim()
+    heap.withMutator { _ in #expect(countNodes(root.reference) == 1023) }
+  }
+
+  @Test("memory that stays free goes back by itself, unless that is switched off", arguments: [true, false])
+  func scavenging(_ isOn: Bool) async throws {
+    var options = HeapOptions()
+    options.scavengesAfter = isOn ? .milliseconds(20) : nil
+    options.growthPercent = nil
+    let heap = try Heap(options)
+    fillAndDrop(heap, try heap.registerNode())
+    for _ in 0..<(isOn ? 1000 : 20) where heap.statistics.scavengedBytes == 0 {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect((heap.statistics.scavengedBytes > 0) == isOn)
+  }
+
+  @Test("no time is so short or so long that it could not be said", arguments: [0, -5, 1, 1 << 60])
+  func scavengingTimes(_ seconds: Int) throws {
+    var options = HeapOptions()
+    options.scavengesAfter = .seconds(seconds)
+    let heap = try Heap(options)
+    fillAndDrop(heap, try heap.registerNode())
+    #expect(heap.trim() >= 0)
+  }
+
+  @Test("a trim from a hook stops the process")
+  func trimFromHook() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      let heap = try Heap()
+      try heap.onCycleStart { [unowned heap] _ in heap.trim() }
+      heap.gc()
+    }
+    #expect(text(result).contains("tri_trim: called by the thread that runs a cycle"))
+  }
+
   @Test("statistics count cycles, modes and time")
   func statistics() throws {
     let heap = try Heap()

@@ -18,6 +18,7 @@ typedef enum tri_lock_rank {
   TRI_RANK_ROOTS,     // tables of roots, handles, pools, hooks
   TRI_RANK_LAYOUTS,   // interning of layouts and span classes
   TRI_RANK_CLASS,     // one span class: its spans with free slots
+  TRI_RANK_SCAVENGE,  // pages on their way back to the system
   TRI_RANK_PAGES,     // free page runs
   TRI_RANK_GREY,      // shared grey chunks
   TRI_RANK_META,      // memory for descriptors

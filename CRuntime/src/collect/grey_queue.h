@@ -17,15 +17,25 @@ enum {
   TRI_GREY_SLICE = 1,
   TRI_GREY_TAGS = 15,
   // 4 KiB chunks: larger amortises the lock, smaller shares sooner.
-  TRI_GREY_CHUNK_ITEMS = 510,
+  TRI_GREY_CHUNK_ITEMS = 509,
+  // The first of a heap come one by one and stay; what a wide graph needs beyond them, tens of megabytes where an array
+  // refers to millions of objects, comes in slabs of 256 KiB, which go back.
+  TRI_GREY_SLAB_CHUNKS = 64,
 };
 
 typedef struct tri_grey_chunk {
   struct tri_grey_chunk *next;
+  struct tri_grey_slab *slab; // [const] it is part of; NULL for one of the first
   uint64_t count;
   tri_grey_item items[TRI_GREY_CHUNK_ITEMS];
 } tri_grey_chunk;
 _Static_assert(sizeof(tri_grey_chunk) == 4096, "a chunk is one page");
+
+typedef struct tri_grey_slab {
+  struct tri_grey_slab *next; // of those that go back
+  uint32_t unused;            // [lock:scavenge] of its chunks, while they are counted; 0 otherwise
+  tri_grey_chunk chunks[TRI_GREY_SLAB_CHUNKS];
+} tri_grey_slab;
 
 typedef struct tri_grey_queue {
   tri_lock lock;
@@ -33,6 +43,10 @@ typedef struct tri_grey_queue {
   tri_meta *meta;         // [const]
   tri_grey_chunk *chunks; // [lock]
   tri_grey_chunk *unused; // [lock]
+  uint32_t unused_count;  // [lock; atomic read]
+  uint32_t single_chunks; // [lock] made one by one
+  tri_grey_slab *slab;    // [lock] the one whose chunks are being handed out for the first time
+  uint32_t slab_next;     // [lock] its next one
   uint32_t chunk_count;   // [lock; atomic read] waiting chunks
   uint32_t workers;       // [lock]
   uint32_t overflowed;    // [atomic] items were dropped: something marked was not scanned
@@ -47,6 +61,14 @@ tri_grey_chunk *tri_grey_chunk_take_empty(tri_grey_queue *queue);
 /// Shares a filled chunk (an empty one is kept for reuse).
 void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk);
 void tri_grey_chunk_recycle(tri_grey_queue *queue, tri_grey_chunk *chunk);
+
+/// Gives slabs none of whose chunks is in use back to the system; bytes given back. Holds the scavenge lock, so that
+/// one thread counts at a time. Costs a cache miss for every unused chunk.
+uint64_t tri_grey_release_unused(tri_grey_queue *queue);
+/// Whether that is worth it.
+static inline bool tri_grey_has_much_unused(const tri_grey_queue *queue) {
+  return tri_load_relaxed(&queue->unused_count) >= 4 * TRI_GREY_SLAB_CHUNKS;
+}
 
 void tri_grey_worker_begin(tri_grey_queue *queue);
 void tri_grey_worker_end(tri_grey_queue *queue);

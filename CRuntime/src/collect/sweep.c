@@ -78,10 +78,19 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
   if (units == 0) tri_sweep_end(collect);
 }
 
+// Which heap's destroy callback this thread is in.
+static __thread const tri_collect *tri_sweep_destroying;
+
+bool tri_sweep_is_destroying(const tri_collect *collect) {
+  return tri_sweep_destroying == collect;
+}
+
 // Runs the destroy callback on every slot that was allocated, is not marked and was not freed explicitly.
 static void tri_sweep_destroy_dead(tri_collect *collect, const tri_span *span, const struct tri_layout *layout) {
   const tri_space *space = &collect->spans.space;
   uint64_t bytes = tri_span_object_bytes(span);
+  const tri_collect *outer = tri_sweep_destroying;
+  tri_sweep_destroying = collect;
   for (uint32_t slot = 0; slot < span->slots; slot++) {
     uintptr_t object = span->start + slot * bytes;
     uint64_t granule = tri_space_granule(space, object);
@@ -90,6 +99,7 @@ static void tri_sweep_destroy_dead(tri_collect *collect, const tri_span *span, c
     if (tri_bit_test(space->bits.freed, granule)) continue; // tri_free ran it
     layout->description.destroy((void *)object, bytes, layout->description.context);
   }
+  tri_sweep_destroying = outer;
 }
 
 // Takes explicit frees out of the new allocation map, where marks that predate the free may have put them.
@@ -143,6 +153,55 @@ static bool tri_sweep_keep_empty_locked(tri_collect *collect, tri_span_class *cl
     return false;
   class->empty_spans++;
   return true;
+}
+
+// No window holds a group of it, and no slot is an object, waits for a refill or was freed a moment ago: those have
+// their bit in A. Under the class's lock nobody can claim a group.
+static bool tri_span_is_empty_locked(const tri_collect *collect, const tri_span *span) {
+  if (span->live_slots || span->next_group || span->runs) return false;
+  uint64_t word = tri_space_granule(&collect->spans.space, span->start) >> 6, words = tri_span_bitmap_words(span);
+  uint64_t any = 0;
+  for (uint64_t end = word + words; word < end; word++)
+    any |= tri_load_relaxed(&collect->spans.space.bits.allocated[word]);
+  return any == 0;
+}
+
+// Takes the empty spans off a class's lists, of which they are on the last; they stay linked to each other.
+static uint32_t tri_span_class_take_empty_locked(tri_collect *collect, tri_span_class *class) {
+  tri_span_class_refresh_locked(collect, class);
+  uint32_t empty = 0, *link = &class->partial[TRI_FULLNESS_LISTS - 1];
+  while (*link) {
+    tri_span *span = tri_span_by_index(&collect->spans, *link - 1);
+    if (!tri_span_is_empty_locked(collect, span)) {
+      link = &span->next;
+      continue;
+    }
+    uint32_t taken = *link;
+    *link = span->next;
+    tri_store_relaxed(&span->listed, (uint8_t)0);
+    span->next = empty;
+    empty = taken;
+  }
+  class->empty_spans = 0;
+  return empty;
+}
+
+void tri_sweep_drop_empty_spans(tri_collect *collect) {
+  tri_assert_phase(collect, TRI_PHASE_OFF);
+  TRI_CHECK(!tri_sweep_is_running(collect), "empty spans are dropped while a sweep is running");
+  tri_spans *spans = &collect->spans;
+  uint32_t count = tri_load_acquire(&spans->class_count);
+  for (uint32_t id = 1; id < count; id++) {
+    tri_span_class *class = tri_spans_class_by_id(spans, id);
+    tri_lock_acquire(&class->lock);
+    uint32_t empty = tri_span_class_take_empty_locked(collect, class);
+    tri_lock_release(&class->lock);
+    while (empty) {
+      tri_span *span = tri_span_by_index(spans, empty - 1);
+      empty = span->next;
+      tri_span_retire(spans, span);
+    }
+  }
 }
 
 typedef struct tri_sweep_tally {

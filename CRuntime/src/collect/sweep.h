@@ -27,6 +27,11 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
 bool tri_sweep_unit(tri_collect *collect);
 /// Sweeps until every unit is done, waiting for those that others claimed.
 void tri_sweep_finish(tri_collect *collect);
+/// Whether this thread is inside a destroy callback that a sweep of this heap runs.
+bool tri_sweep_is_destroying(const tri_collect *collect);
+/// Gives back the empty spans that classes kept; they may have been used meanwhile, and then stay. No cycle runs nor
+/// can begin, and nothing is left to sweep.
+void tri_sweep_drop_empty_spans(tri_collect *collect);
 static inline bool tri_sweep_is_running(const tri_collect *collect) {
   return tri_load_acquire(&collect->sweep.running) != 0;
 }

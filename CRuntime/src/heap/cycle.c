@@ -55,6 +55,7 @@ void tri_cycle_end(tri_heap *heap) {
   if (cycle->mode != TRI_MODE_BACKGROUND) tri_store_relaxed(&heap->cycles_forced, heap->cycles_forced + 1);
   tri_store_relaxed(&heap->cycle_running, 0u);
   tri_store_relaxed(&heap->cycle_owner, (uintptr_t)0);
+  tri_scavenger_note_cycle(heap);
   tri_lock_release(&heap->cycle_lock);
   tri_thread_others_unblock();
 }
@@ -126,7 +127,8 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
 
 static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
-  heap->world.collect.marks_kept = tri_load_relaxed(&heap->world.keep_marks) && tri_cycle_can_keep_marks(heap);
+  bool keeps_marks = tri_load_relaxed(&heap->world.keep_marks) && tri_cycle_can_keep_marks(heap);
+  tri_store_relaxed(&heap->world.collect.marks_kept, keeps_marks ? 1u : 0u);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_set_barrier(mutator, false, false);
   heap->world.blackening = false;
@@ -452,7 +454,7 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   out->freed_bytes = tri_load_relaxed(&collect->freed_bytes_last);
   out->logged_stores = tri_load_relaxed(&heap->last_logged_stores);
   out->minor = tri_load_relaxed(&heap->last_was_minor) != 0;
-  out->marks_kept = collect->marks_kept != 0;
+  out->marks_kept = tri_load_relaxed(&collect->marks_kept) != 0; // a plan may be made again beside a cycle
   out->can_keep_marks = tri_cycle_can_keep_marks(heap);
   out->cache_bytes = heap->cache_bytes;
   out->mutators = tri_load_relaxed(&heap->world.mutator_count);

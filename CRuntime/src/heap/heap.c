@@ -106,6 +106,7 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   tri_lock_init(&heap->hooks_lock, TRI_RANK_ROOTS);
   tri_helpers_init(heap);
   tri_collector_thread_init(heap);
+  tri_scavenger_init(heap);
   if (!tri_marker_init(&heap->marker, &heap->world.collect)) {
     tri_heap_close(heap);
     return TRI_OUT_OF_MEMORY;
@@ -145,6 +146,7 @@ tri_status tri_heap_close(tri_heap *heap) {
   bool attached = heap->world.mutator_count != 0;
   tri_lock_release(&heap->world.lock);
   if (attached) return TRI_MUTATORS_ATTACHED;
+  tri_scavenger_end(heap);
   tri_collector_thread_destroy(heap);
   tri_helpers_destroy(heap);
   tri_sweep_finish(&heap->world.collect);
@@ -211,6 +213,7 @@ void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
   int64_t trigger = tri_load_relaxed(&heap->world.trigger_bytes);
   out->trigger_bytes = trigger > 0 ? (uint64_t)trigger : 0;
   out->mapped_bytes = tri_load_relaxed(&space->touched_pages) << TRI_PAGE_LOG2;
+  out->scavenged_bytes = tri_load_relaxed(&space->scavenged_pages) << TRI_PAGE_LOG2;
   out->metadata_bytes = tri_load_relaxed(&space->meta.mapped_bytes);
   out->start_ns_at_last_cycle = tri_load_relaxed(&heap->start_ns_at_last_cycle);
   out->mark_ns_at_last_cycle = tri_load_relaxed(&heap->mark_ns_at_last_cycle);

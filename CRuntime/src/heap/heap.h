@@ -7,6 +7,7 @@
 #include "mutator/alloc.h"
 #include "mutator/scan.h"
 #include "mutator/world.h"
+#include "space/scavenge.h"
 #include "tricolor_runtime.h"
 
 /// What the cycle under way, or the last one, did. [cycle lock; atomic read]
@@ -47,6 +48,18 @@ typedef struct tri_collector_thread {
 } tri_collector_thread;
 #define TRI_NEVER_NS UINT64_MAX
 
+/// Giving memory back by the clock. [collector thread, except where it says]
+typedef struct tri_scavenger {
+  tri_scavenge pass; // over the chunks, the one under way
+  bool in_pass;
+  uint64_t next_ns;            // when it goes on
+  uint64_t window_began_ns;    // how much was handed out is counted from here ...
+  uint64_t window_taken_pages; // ... on
+  uint64_t last_window_pages;  // handed out in the window before
+  uint64_t ticks;              // [atomic read] looks that found something planned
+  uint64_t cpu_ns;             // [atomic read] spent, ever
+} tri_scavenger;
+
 struct tri_heap {
   tri_world world;     // first
   tri_options options; // [const]
@@ -74,6 +87,7 @@ struct tri_heap {
   size_t hook_count, hook_capacity;
   uint64_t hook_numbers;
   tri_lock hooks_lock;
+  tri_scavenger scavenger;
   tri_helpers helpers; // last: what helpers need fills pages that a heap without them never touches
 };
 
@@ -94,5 +108,13 @@ bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
 bool tri_collector_thread_tick_at(tri_heap *heap, uint64_t when_ns);
 /// What the collector thread does by the clock, in heap/tick.c. Whoever wants to be called again asks for it.
 void tri_heap_tick(tri_heap *heap, uint64_t now_ns);
+
+// heap/scavenge.c
+void tri_scavenger_init(tri_heap *heap);
+/// From here on nothing is asked of the collector thread, which may end.
+void tri_scavenger_end(tri_heap *heap);
+void tri_scavenger_tick(tri_heap *heap, uint64_t now_ns);
+/// A cycle is over: its buffers may be worth giving back.
+void tri_scavenger_note_cycle(tri_heap *heap);
 
 #endif

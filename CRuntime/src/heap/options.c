@@ -13,6 +13,7 @@ void tri_options_init(tri_options *options) {
   options->growth_percent = 100;
   options->minimum_heap_bytes = 4 << 20;
   options->tag_value = 0;
+  options->scavenge_after_ms = 2000;
   options->read_environment = 1;
 }
 
@@ -90,6 +91,14 @@ static bool tri_set_generations(tri_generations *field, const char *text) {
   return false;
 }
 
+static bool tri_set_scavenge(uint32_t *field, const char *text) {
+  if (strcmp(text, "off") == 0) {
+    *field = 0;
+    return true;
+  }
+  return tri_set_small(field, text, UINT32_MAX);
+}
+
 tri_status tri_options_set(tri_options *options, const char *name, const char *value) {
   bool understood = false;
   if (strcmp(name, "GC") == 0) understood = tri_set_growth(options, value);
@@ -99,6 +108,7 @@ tri_status tri_options_set(tri_options *options, const char *name, const char *v
   if (strcmp(name, "VERIFY") == 0) understood = tri_set_small(&options->verify, value, 1);
   if (strcmp(name, "STRESS") == 0) understood = tri_set_small(&options->stress_interval, value, UINT32_MAX);
   if (strcmp(name, "GENERATIONS") == 0) understood = tri_set_generations(&options->generations, value);
+  if (strcmp(name, "SCAVENGE") == 0) understood = tri_set_scavenge(&options->scavenge_after_ms, value);
   return understood ? TRI_OK : TRI_BAD_OPTIONS;
 }
 
@@ -111,6 +121,7 @@ static const struct {
     {"TRICOLOR_CHECKMARK", "CHECKMARK", "0 or 1"},
     {"TRICOLOR_VERIFY", "VERIFY", "0 or 1"},
     {"TRICOLOR_GENERATIONS", "GENERATIONS", "auto, off or always"},
+    {"TRICOLOR_SCAVENGE", "SCAVENGE", "milliseconds, 0 or off for never"},
     {"TRICOLOR_STRESS", "STRESS", "a number of slow-path allocations, 0 for off"},
 };
 

@@ -20,6 +20,15 @@ void tri_testing_refuse_memory(uint32_t skip, uint32_t count) {
 void tri_testing_set_helpers_worth(tri_heap *heap, uint64_t objects) {
   heap->helpers.worth_objects = objects;
 }
+void tri_testing_refuse_give_back(uint32_t skip, uint32_t count) {
+  tri_vm_refuse_give_back_testing(skip, count);
+}
+uint64_t tri_testing_scavenger_ticks(tri_heap *heap) {
+  return tri_load_relaxed(&heap->scavenger.ticks);
+}
+uint64_t tri_testing_scavenger_cpu_ns(tri_heap *heap) {
+  return tri_load_relaxed(&heap->scavenger.cpu_ns);
+}
 
 void tri_testing_lay_down(tri_mutator *mutator) {
   tri_mutator_lay_down(tri_mutator_of(mutator));
@@ -94,6 +103,12 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     span->live_slots = span->slots + 1;
     return;
   }
+  case TRI_BREAK_HELD_COUNT: collect->spans.space.held_pages++; return;
+  case TRI_BREAK_DROP_WHILE_SWEEPING: tri_sweep_drop_empty_spans(collect); return;
+  case TRI_BREAK_HELD_FREED:
+    for (uint32_t chunk = 0; chunk < collect->spans.space.chunk_count; chunk++)
+      collect->spans.space.chunks[chunk].free[0] = ~UINT64_C(0);
+    return;
   }
 }
 

@@ -7,21 +7,33 @@
 #include "base/atomics.h"
 #include "base/bits.h"
 
-static uint32_t tri_refuse_skip, tri_refuse_count;
+typedef struct tri_vm_refusals {
+  uint32_t skip, count; // [atomic]
+} tri_vm_refusals;
+static tri_vm_refusals tri_refuse_memory, tri_refuse_give_back;
 
+static void tri_vm_set_refusals(tri_vm_refusals *refusals, uint32_t skip, uint32_t count) {
+  tri_store_relaxed(&refusals->skip, skip);
+  tri_store_relaxed(&refusals->count, count);
+}
 void tri_vm_refuse_testing(uint32_t skip, uint32_t count) {
-  tri_store_relaxed(&tri_refuse_skip, skip);
-  tri_store_relaxed(&tri_refuse_count, count);
+  tri_vm_set_refusals(&tri_refuse_memory, skip, count);
+}
+void tri_vm_refuse_give_back_testing(uint32_t skip, uint32_t count) {
+  tri_vm_set_refusals(&tri_refuse_give_back, skip, count);
 }
 
-static bool tri_vm_refused(void) {
-  if (!TRI_STEPS || tri_load_relaxed(&tri_refuse_count) == 0) return false;
-  if (tri_load_relaxed(&tri_refuse_skip) != 0) {
-    tri_subtract_relaxed(&tri_refuse_skip, 1u);
+static bool tri_vm_is_refused(tri_vm_refusals *refusals) {
+  if (!TRI_STEPS || tri_load_relaxed(&refusals->count) == 0) return false;
+  if (tri_load_relaxed(&refusals->skip) != 0) {
+    tri_subtract_relaxed(&refusals->skip, 1u);
     return false;
   }
-  tri_subtract_relaxed(&tri_refuse_count, 1u);
+  tri_subtract_relaxed(&refusals->count, 1u);
   return true;
+}
+static bool tri_vm_refused(void) {
+  return tri_vm_is_refused(&tri_refuse_memory);
 }
 
 void *tri_vm_reserve(size_t bytes, size_t alignment) {
@@ -44,6 +56,12 @@ bool tri_vm_commit(void *start, size_t bytes) {
 
 bool tri_vm_discard(void *start, size_t bytes) {
   return madvise(start, bytes, MADV_DONTNEED) == 0;
+}
+
+// MADV_FREE would cost a third and leave the pages counted as this process's until the system is short of memory: who
+// watches resident memory, a container's limit among them, would see nothing come back.
+bool tri_vm_give_back(void *start, size_t bytes) {
+  return !tri_vm_is_refused(&tri_refuse_give_back) && tri_vm_discard(start, bytes);
 }
 
 void *tri_vm_map(size_t bytes) {

@@ -1,9 +1,9 @@
 #include "space/page_alloc.h"
 
-#include "os/vm.h"
+#include "os/thread.h"
+#include "space/scavenge.h"
 
-// Sets or clears a run of page bits inside one chunk; returns how many of them were set before.
-static uint32_t tri_chunk_assign(uint64_t *bits, uint32_t first, uint32_t count, bool value) {
+uint32_t tri_chunk_assign(uint64_t *bits, uint32_t first, uint32_t count, bool value) {
   uint32_t had = 0;
   while (count) {
     uint32_t offset = first & 63, take = 64 - offset < count ? 64 - offset : count;
@@ -113,7 +113,7 @@ static uint64_t tri_pages_find_locked(tri_space *space, uint64_t pages, uint64_t
   return tri_pages_find_small_locked(space, (uint32_t)pages, (uint32_t)alignment, found);
 }
 
-static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t pages) {
+static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t pages, uint64_t now_ns) {
   uint32_t fresh = 0;
   for (uint64_t left = pages; left;) {
     tri_chunk *chunk = &space->chunks[page / TRI_PAGES_PER_CHUNK];
@@ -123,36 +123,48 @@ static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t page
     TRI_CHECK(were_free == count, "page run %llu: a page in use was found free", (unsigned long long)page);
     fresh += tri_chunk_assign(chunk->fresh, first, count, false);
     chunk->free_pages -= count;
+    chunk->tables_touched = 1;
+    chunk->changed_ns = now_ns;
     page += count;
     left -= count;
   }
+  space->taken_pages += pages;
   tri_store_relaxed(&space->used_pages, space->used_pages + pages);
   tri_store_relaxed(&space->touched_pages, space->touched_pages + fresh);
   if (page > space->end_page) tri_store_release(&space->end_page, page);
   return fresh == pages;
 }
 
+static tri_status tri_pages_try_locked(tri_space *space, uint64_t pages, uint64_t alignment_pages, bool may_grow,
+                                       tri_page_run *out_run) {
+  bool found;
+  uint64_t missing, page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
+  if (!may_grow && (!found || page + pages > space->end_page)) return TRI_LIMIT_REACHED;
+  if (!found) {
+    tri_status status = tri_pages_grow_locked(space, missing);
+    if (status != TRI_OK) return status;
+    page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
+    if (!found) return TRI_LIMIT_REACHED;
+  }
+  out_run->page = page;
+  out_run->fresh = tri_pages_take_locked(space, page, pages, tri_clock_ns());
+  return TRI_OK;
+}
+
+static bool tri_pages_exceed_locked(const tri_space *space, uint64_t more, uint64_t limit_bytes) {
+  return limit_bytes && (space->used_pages + more) << TRI_PAGE_LOG2 > limit_bytes;
+}
+
+// *out_held: what is missing may be on its way to the system and back.
 static tri_status tri_pages_try(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
-                                bool may_grow, tri_page_run *out_run) {
+                                bool may_grow, bool *out_held, tri_page_run *out_run) {
+  *out_held = false;
   if (pages > space->reserved_bytes >> TRI_PAGE_LOG2) return TRI_LIMIT_REACHED;
-  tri_status status = TRI_OK;
+  tri_status status = TRI_LIMIT_REACHED;
   tri_lock_acquire(&space->pages_lock);
-  if (limit_bytes && (space->used_pages + pages) << TRI_PAGE_LOG2 > limit_bytes) {
-    status = TRI_LIMIT_REACHED;
-  } else {
-    bool found;
-    uint64_t missing, page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
-    if (!may_grow && (!found || page + pages > space->end_page)) {
-      status = TRI_LIMIT_REACHED;
-    } else if (!found) {
-      status = tri_pages_grow_locked(space, missing);
-      if (status == TRI_OK) page = tri_pages_find_locked(space, pages, alignment_pages, &found, &missing);
-      if (status == TRI_OK && !found) status = TRI_LIMIT_REACHED;
-    }
-    if (status == TRI_OK) {
-      out_run->page = page;
-      out_run->fresh = tri_pages_take_locked(space, page, pages);
-    }
+  if (!tri_pages_exceed_locked(space, pages, limit_bytes)) {
+    status = tri_pages_try_locked(space, pages, alignment_pages, may_grow, out_run);
+    *out_held = status != TRI_OK && space->held_pages;
   }
   tri_lock_release(&space->pages_lock);
   return status;
@@ -160,12 +172,20 @@ static tri_status tri_pages_try(tri_space *space, uint64_t pages, uint64_t align
 
 tri_status tri_pages_allocate(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
                               tri_page_run *out_run) {
-  return tri_pages_try(space, pages, alignment_pages, limit_bytes, true, out_run);
+  bool held;
+  tri_status status = tri_pages_try(space, pages, alignment_pages, limit_bytes, true, &held, out_run);
+  if (!held) return status;
+  // With this lock in hand nothing is held.
+  tri_lock_acquire(&space->scavenge_lock);
+  status = tri_pages_try(space, pages, alignment_pages, limit_bytes, true, &held, out_run);
+  tri_lock_release(&space->scavenge_lock);
+  return status;
 }
 
 bool tri_pages_reuse(tri_space *space, uint64_t pages, uint64_t alignment_pages, uint64_t limit_bytes,
                      tri_page_run *out_run) {
-  return tri_pages_try(space, pages, alignment_pages, limit_bytes, false, out_run) == TRI_OK;
+  bool held;
+  return tri_pages_try(space, pages, alignment_pages, limit_bytes, false, &held, out_run) == TRI_OK;
 }
 
 static bool tri_pages_are_free_locked(const tri_space *space, uint64_t page, uint64_t pages) {
@@ -180,14 +200,15 @@ bool tri_pages_extend(tri_space *space, uint64_t page, uint64_t pages, uint64_t 
   bool inside = page % TRI_PAGES_PER_CHUNK + pages + more <= TRI_PAGES_PER_CHUNK;
   if (!inside && page % TRI_PAGES_PER_CHUNK) return false;
   tri_lock_acquire(&space->pages_lock);
-  bool over = limit_bytes && (space->used_pages + more) << TRI_PAGE_LOG2 > limit_bytes;
+  bool over = tri_pages_exceed_locked(space, more, limit_bytes);
   bool taken = !over && tri_pages_are_free_locked(space, page + pages, more);
-  if (taken) tri_pages_take_locked(space, page + pages, more);
+  if (taken) tri_pages_take_locked(space, page + pages, more, tri_clock_ns());
   tri_lock_release(&space->pages_lock);
   return taken;
 }
 
 void tri_pages_free(tri_space *space, uint64_t page, uint64_t pages) {
+  uint64_t now_ns = tri_clock_ns();
   tri_lock_acquire(&space->pages_lock);
   tri_store_relaxed(&space->used_pages, space->used_pages - pages);
   for (uint64_t left = pages; left;) {
@@ -198,30 +219,14 @@ void tri_pages_free(tri_space *space, uint64_t page, uint64_t pages) {
     uint32_t were_free = tri_chunk_assign(chunk->free, first, count, true);
     TRI_CHECK(were_free == 0, "page run %llu: freed twice", (unsigned long long)page);
     chunk->free_pages += count;
+    chunk->changed_ns = now_ns;
     if (index < space->first_maybe_free) space->first_maybe_free = index;
     page += count;
     left -= count;
   }
+  uint64_t when_ns = tri_scavenge_plan_locked(space, now_ns);
   tri_lock_release(&space->pages_lock);
-}
-
-uint64_t tri_pages_discard_free(tri_space *space) {
-  uint64_t discarded = 0;
-  tri_lock_acquire(&space->pages_lock);
-  for (uint32_t index = 0; index < space->chunk_count; index++) {
-    tri_chunk *chunk = &space->chunks[index];
-    if (chunk->free_pages < TRI_PAGES_PER_CHUNK) continue;
-    uint32_t fresh = 0;
-    for (int word = 0; word < TRI_CHUNK_WORDS; word++) fresh += tri_popcount(chunk->fresh[word]);
-    if (fresh == TRI_PAGES_PER_CHUNK) continue;
-    if (!tri_vm_discard((void *)(space->start + (uint64_t)index * TRI_CHUNK_BYTES), TRI_CHUNK_BYTES)) continue;
-    tri_chunk_assign(chunk->fresh, 0, TRI_PAGES_PER_CHUNK, true);
-    uint64_t pages = TRI_PAGES_PER_CHUNK - fresh;
-    tri_store_relaxed(&space->touched_pages, space->touched_pages - pages);
-    discarded += pages << TRI_PAGE_LOG2;
-  }
-  tri_lock_release(&space->pages_lock);
-  return discarded;
+  if (when_ns) space->plan.wish(space, when_ns);
 }
 
 void tri_pages_check(tri_space *space) {
@@ -229,9 +234,11 @@ void tri_pages_check(tri_space *space) {
   uint64_t free_pages = 0, fresh_pages = 0;
   for (uint32_t index = 0; index < space->chunk_count; index++) {
     const tri_chunk *chunk = &space->chunks[index];
+    bool held = space->held_pages && space->held_chunk == index; // then some that are not free may be fresh
     uint32_t free_here = 0;
     for (int word = 0; word < TRI_CHUNK_WORDS; word++) {
-      TRI_CHECK((chunk->fresh[word] & ~chunk->free[word]) == 0, "chunk %u: a page in use counts as fresh", index);
+      TRI_CHECK(held || (chunk->fresh[word] & ~chunk->free[word]) == 0, "chunk %u: a page in use counts as fresh",
+                index);
       free_here += tri_popcount(chunk->free[word]);
       fresh_pages += tri_popcount(chunk->fresh[word]);
     }
@@ -242,8 +249,10 @@ void tri_pages_check(tri_space *space) {
     free_pages += free_here;
   }
   uint64_t committed = space->committed_bytes >> TRI_PAGE_LOG2;
-  TRI_CHECK(free_pages + space->used_pages == committed, "pages: %llu free + %llu used != %llu committed",
-            (unsigned long long)free_pages, (unsigned long long)space->used_pages, (unsigned long long)committed);
+  TRI_CHECK(free_pages + space->used_pages + space->held_pages == committed,
+            "pages: %llu free + %llu used + %llu held != %llu committed", (unsigned long long)free_pages,
+            (unsigned long long)space->used_pages, (unsigned long long)space->held_pages,
+            (unsigned long long)committed);
   TRI_CHECK(committed - fresh_pages == space->touched_pages, "pages: %llu touched, %llu counted",
             (unsigned long long)(committed - fresh_pages), (unsigned long long)space->touched_pages);
   tri_lock_release(&space->pages_lock);

@@ -112,6 +112,7 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages
   space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
   space->registered = (tri_reservation){.start = space->start, .bytes = space->reserved_bytes};
   tri_registry_add(&space->registered);
+  tri_lock_init(&space->scavenge_lock, TRI_RANK_SCAVENGE);
   tri_lock_init(&space->pages_lock, TRI_RANK_PAGES);
   tri_meta_init(&space->meta);
   return TRI_OK;
@@ -121,6 +122,7 @@ void tri_space_destroy(tri_space *space) {
   tri_registry_remove(&space->registered);
   tri_meta_destroy(&space->meta);
   tri_lock_destroy(&space->pages_lock);
+  tri_lock_destroy(&space->scavenge_lock);
   tri_vm_release(space->reservation, space->reservation_bytes);
 }
 
@@ -154,6 +156,21 @@ static bool tri_space_cover_locked(tri_space *space, uint64_t grown) {
   }
   space->covered_bytes = grown;
   return true;
+}
+
+// Of the page and layout maps a chunk has a quarter of a page and less, 1 KiB in 2 MiB: they stay.
+bool tri_space_give_back_tables(tri_space *space, uint32_t chunk) {
+  static const enum tri_table whole[] = {TRI_TABLE_A, TRI_TABLE_M,      TRI_TABLE_F,
+                                         TRI_TABLE_C, TRI_TABLE_OWNERS, TRI_TABLE_SPANS};
+  bool given = true;
+  for (size_t index = 0; index < sizeof whole / sizeof *whole; index++) {
+    size_t bytes = (size_t)TRI_CHUNK_BYTES >> tri_table_shift[whole[index]];
+    _Static_assert(TRI_CHUNK_BYTES >> (TRI_GRANULE_LOG2 + 5) >= TRI_VM_PAGE_BYTES,
+                   "a chunk's group owners fill a page");
+    char *start = tri_space_table(space, whole[index]);
+    given = tri_vm_give_back(start + bytes * chunk, bytes) && given;
+  }
+  return given;
 }
 
 tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {

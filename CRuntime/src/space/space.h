@@ -29,6 +29,16 @@ enum {
 
 struct tri_span;
 struct tri_chunk;
+struct tri_space;
+
+/// When free pages are to go back to the system by themselves, and who is told.
+typedef struct tri_scavenge_plan {
+  uint64_t after_ns;                                       // [atomic] how long pages stay free first; 0: never
+  uint64_t due_ns;                                         // [lock:pages] the next look; 0: none is planned
+  uint64_t asked_ns;                                       // [lock:pages] when the wish was last called
+  bool news;                                               // [lock:pages] pages were freed since the last look began
+  void (*wish)(struct tri_space *space, uint64_t when_ns); // [const] asks for a look then; no lock is held
+} tri_scavenge_plan;
 
 typedef struct tri_space {
   uintptr_t start;          // [const] first byte of the heap, chunk-aligned
@@ -50,6 +60,12 @@ typedef struct tri_space {
   uint64_t used_pages;       // [lock:pages; read anywhere] handed out
   uint64_t end_page;         // [lock:pages; atomic read] no page from here on was ever handed out
   uint64_t touched_pages;    // [lock:pages; read anywhere] handed out at least once since the system gave them
+  uint64_t held_pages;       // [lock:pages] neither used nor free for a moment: on their way back to the system
+  uint32_t held_chunk;       // [lock:pages] where they are, if there are any
+  uint64_t taken_pages;      // [lock:pages] handed out, ever
+  uint64_t scavenged_pages;  // [lock:pages; read anywhere] given back to the system, ever
+  tri_scavenge_plan plan;    // what is to be given back later (scavenge.h)
+  tri_lock scavenge_lock;    // held while pages are
   uint64_t arena_bytes;      // [const] unit of growth
   bool huge_pages;           // [const]
   tri_meta meta;
@@ -68,6 +84,9 @@ void tri_space_destroy(tri_space *space);
 /// Commits at least `bytes` more. Holds the page lock. Errors: TRI_LIMIT_REACHED (the reservation is full),
 /// TRI_OUT_OF_MEMORY.
 tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes);
+/// Gives the memory of the table pages back that describe this chunk and no other: bitmaps, group owners, spans. They
+/// read as zero afterwards. False if any of it was refused.
+bool tri_space_give_back_tables(tri_space *space, uint32_t chunk);
 
 static inline bool tri_space_contains(const tri_space *space, uintptr_t address) {
   return address - space->start < space->reserved_bytes;

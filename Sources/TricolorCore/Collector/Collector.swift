@@ -30,7 +30,8 @@ public final class Collector: @unchecked Sendable {
     // The front's context is the collector, which needs the heap first: the box closes the circle.
     let box = CollectorBox()
     var front = tri_front(
-      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished)
+      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished,
+      memory_given_back: memoryGivenBack)
     var heap: OpaquePointer?
     status = tri_heap_open(&options, &front, &heap)
     guard status == .ok, let heap else {
@@ -206,6 +207,13 @@ public final class Collector: @unchecked Sendable {
     tri_pacing_unlock(heap)
     return true
   }
+
+  /// The goal counts on touched memory, of which there is less now.
+  fileprivate func noteMemoryGivenBack() {
+    tri_pacing_lock(heap)
+    paceAgain()
+    tri_pacing_unlock(heap)
+  }
 }
 
 /// What C holds on to.
@@ -219,4 +227,8 @@ private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode, _ t
 
 private func sweepFinished(_ context: UnsafeMutableRawPointer?) {
   Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.pace()
+}
+
+private func memoryGivenBack(_ context: UnsafeMutableRawPointer?) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.noteMemoryGivenBack()
 }

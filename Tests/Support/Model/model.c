@@ -494,6 +494,8 @@ static void model_step(model_thread *thread) {
     model_walk(thread);
   } else if (dice < 996) {
     model_collect(thread);
+  } else if (dice < 998) {
+    if (options->returns_memory) tri_trim(thread->shared->heap);
   }
 }
 
@@ -581,6 +583,7 @@ model_result model_run(model_options options) {
   heap_options.stress_interval = options.stress_interval;
   heap_options.limit_bytes = options.limit_bytes;
   heap_options.read_environment = 0;
+  if (options.returns_memory) heap_options.scavenge_after_ms = 1;
   heap_options.mark_workers = heap_options.background_workers = options.workers;
   if (tri_heap_create(&heap_options, &shared.heap) != TRI_OK) abort();
   if (options.workers > 1) tri_testing_set_helpers_worth(shared.heap, 10);

@@ -1,4 +1,5 @@
-// Plays the model test in every configuration, one seed after another, until the time is up.
+// Plays the model test in every configuration, one seed after another, until the time is up. A run of five minutes or
+// more begins with the contract about resident memory, at 1 GiB.
 //
 // usage: tricolor-soak [seconds] [first seed]
 
@@ -67,6 +68,16 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
       $0.shared = true
       $0.plain_roots = true
     },
+    with("three threads, memory goes back") {
+      $0.threads = 3
+      $0.shared = true
+      $0.returns_memory = true
+    },
+    withMinorCycles("two threads, memory goes back") {
+      $0.threads = 2
+      $0.shared = true
+      $0.returns_memory = true
+    },
     withMinorCycles("one thread") { _ in },
     withMinorCycles("conservative stack, stress") {
       $0.precise = false
@@ -98,6 +109,12 @@ guard let seconds = arguments.count > 1 ? Int(arguments[1]) : 600,
 else {
   print("usage: tricolor-soak [seconds] [first seed]")
   exit(2)
+}
+// Not in a short run: sanitizers hold several times the memory.
+if seconds >= 300 {
+  for bytes in [64, 100_000] {
+    for trim in [true, false] { model_check_resident_memory(bytes, trim) }
+  }
 }
 private let end = time(nil) + seconds
 private var seed = firstSeed

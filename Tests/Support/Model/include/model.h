@@ -3,6 +3,7 @@
 #define TRICOLOR_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tricolor_types.h"
@@ -22,6 +23,7 @@ typedef struct model_options {
   bool plain_roots; // the root tables are found through a plain range
   tri_generations generations;
   bool no_custom_layouts; // they forbid minor cycles
+  bool returns_memory;    // threads trim the heap, and the scavenger waits no time
   bool shared;            // threads also store into objects of each other, without a lock
 } model_options;
 
@@ -33,5 +35,9 @@ typedef struct model_result {
 
 /// Plays a program; prints the seed and what differs, and aborts, if heap and shadow ever disagree.
 model_result model_run(model_options options);
+
+/// Fills a heap with 1 GiB of objects of this size, drops nine tenths and checks what is resident: right after a trim,
+/// or after the documented time. Prints what it found; aborts if that is too much.
+void model_check_resident_memory(size_t object_bytes, bool trim);
 
 #endif
