@@ -63,8 +63,17 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),     ///< a mark bit where nothing is allocated
   TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span
   TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),         ///< a span that counts too many live slots
+  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool),       ///< more marking claimed by allocating threads than was done
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
+/// The files of control groups are looked for below this directory, as of now; NULL: where they are.
+void tri_testing_set_cgroup_root(const char *TRI_NULLABLE root);
+/// What they say; 0: no limit, no quota.
+uint64_t tri_testing_cgroup_memory_bytes(void);
+uint64_t tri_testing_cgroup_cpu_permille(void);
+uint32_t tri_testing_cpu_count(void);
+/// Reads the container's limit again although it is not time.
+void tri_testing_refresh_limits(tri_heap *heap);
 /// The size-class table.
 uint32_t tri_testing_span_bytes(uint32_t size_class);
 uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word);

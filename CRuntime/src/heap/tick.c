@@ -2,6 +2,5 @@
 #include "heap/heap.h"
 
 void tri_heap_tick(tri_heap *heap, uint64_t now_ns) {
-  (void)heap;
-  (void)now_ns;
+  tri_periodic_tick(heap, now_ns);
 }

@@ -30,7 +30,8 @@ public final class Collector: @unchecked Sendable {
     // The front's context is the collector, which needs the heap first: the box closes the circle.
     let box = CollectorBox()
     var front = tri_front(
-      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished)
+      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished,
+      limits_changed: limitsChanged)
     var heap: OpaquePointer?
     status = tri_heap_open(&options, &front, &heap)
     guard status == .ok, let heap else {
@@ -186,6 +187,7 @@ public final class Collector: @unchecked Sendable {
   fileprivate func pace() {
     var input = tri_pacing_input()
     tri_pacing_read(heap, &input)
+    (pacer.softLimitBytes, pacer.limitBytes) = limits
     var pacing = pacer.plan(after: input)
     tri_pacing_set(heap, &pacing)
   }
@@ -193,8 +195,17 @@ public final class Collector: @unchecked Sendable {
   private func paceAgain() {
     var input = tri_pacing_input()
     tri_pacing_read(heap, &input)
+    (pacer.softLimitBytes, pacer.limitBytes) = limits
     var pacing = pacer.replan(input)
     tri_pacing_set(heap, &pacing)
+  }
+
+  /// In force now, soft and hard; 0 for none.
+  private var limits: (soft: UInt64, hard: UInt64) {
+    var soft: UInt64 = 0
+    var hard: UInt64 = 0
+    tri_limits_read(heap, &soft, &hard)
+    return (soft, hard)
   }
 
   /// 25...100000, or `TRI_GROWTH_OFF`. False, and nothing changed, for anything else.
@@ -205,6 +216,26 @@ public final class Collector: @unchecked Sendable {
     paceAgain()
     tri_pacing_unlock(heap)
     return true
+  }
+}
+
+extension Collector {
+  /// `TRI_SOFT_LIMIT_AUTOMATIC`, `TRI_SOFT_LIMIT_OFF` or bytes, and bytes or 0. `.badOptions`, and nothing changed, for a
+  /// soft limit above the hard one.
+  public func setLimits(soft: UInt64, hard: UInt64) -> tri_status {
+    tri_pacing_lock(heap)
+    let status = tri_limits_set_locked(heap, soft, hard)
+    if status == .ok { paceAgain() }
+    tri_pacing_unlock(heap)
+    tri_events_deliver(heap)
+    return status
+  }
+
+  /// The limit of the container is another one.
+  fileprivate func paceForLimits() {
+    tri_pacing_lock(heap)
+    paceAgain()
+    tri_pacing_unlock(heap)
   }
 }
 
@@ -219,4 +250,8 @@ private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode, _ t
 
 private func sweepFinished(_ context: UnsafeMutableRawPointer?) {
   Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.pace()
+}
+
+private func limitsChanged(_ context: UnsafeMutableRawPointer?) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.paceForLimits()
 }

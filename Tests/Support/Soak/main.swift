@@ -1,6 +1,7 @@
 // Plays the model test in every configuration, one seed after another, until the time is up.
 //
 // usage: tricolor-soak [seconds] [first seed]
+//        tricolor-soak limit [repetitions] [soft | hard | both] [MiB]    slow leaks under a limit: Limits.swift
 
 import TricolorModel
 
@@ -93,10 +94,11 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
 }
 
 private let arguments = CommandLine.arguments
+if arguments.count > 1 && arguments[1] == "limit" { exit(soakLimits(Array(arguments.dropFirst(2)))) }
 guard let seconds = arguments.count > 1 ? Int(arguments[1]) : 600,
   let firstSeed = arguments.count > 2 ? UInt64(arguments[2]) : UInt64(time(nil))
 else {
-  print("usage: tricolor-soak [seconds] [first seed]")
+  print("usage: tricolor-soak [seconds] [first seed] | limit [repetitions] [soft | hard | both] [MiB]")
   exit(2)
 }
 private let end = time(nil) + seconds
