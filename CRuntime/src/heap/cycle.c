@@ -451,9 +451,7 @@ void tri_cycle_print_trace(tri_heap *heap) {
 
 // Where no limit could ask for it the CPU clock of the process, a system call, is left alone.
 static void tri_pacing_read_cpu(tri_heap *heap, tri_pacing_input *out) {
-  uint64_t soft_bytes, hard_bytes;
-  tri_limits_read(heap, &soft_bytes, &hard_bytes);
-  bool limited = soft_bytes || hard_bytes;
+  bool limited = tri_load_relaxed(&heap->world.collect.counts_cpu);
   out->process_cpu_ns = limited ? tri_process_cpu_ns() : 0;
   out->collector_cpu_ns = limited ? tri_load_relaxed(&heap->marked_cpu_ns) +
                                         tri_load_relaxed(&heap->world.collect.sweep_ns_total) +

@@ -236,6 +236,12 @@ static uint64_t tri_limits_soft_locked(const tri_limits *limits) {
   return container ? container / 100 * TRI_CONTAINER_LIMIT_PERCENT + container % 100 : 0;
 }
 
+static void tri_limits_follow_locked(tri_heap *heap) {
+  tri_limits *limits = &heap->limits;
+  tri_store_relaxed(&limits->soft_bytes, tri_limits_soft_locked(limits));
+  tri_store_relaxed(&heap->world.collect.counts_cpu, limits->soft_bytes || limits->hard_bytes ? 1u : 0u);
+}
+
 tri_status tri_limits_set_locked(tri_heap *heap, uint64_t soft_limit_bytes, uint64_t limit_bytes) {
   tri_limits *limits = &heap->limits;
   if (tri_limits_complaint(soft_limit_bytes, limit_bytes)) return TRI_BAD_OPTIONS;
@@ -244,7 +250,7 @@ tri_status tri_limits_set_locked(tri_heap *heap, uint64_t soft_limit_bytes, uint
   tri_store_relaxed(&limits->soft_given_bytes, soft_limit_bytes);
   limits->hard_bytes = limit_bytes;
   limits->container_bytes = container;
-  tri_store_relaxed(&limits->soft_bytes, tri_limits_soft_locked(limits));
+  tri_limits_follow_locked(heap);
   tri_limits_apply_locked(heap);
   tri_limits_unlock(heap);
   tri_store_relaxed(&limits->container_ns, tri_clock_ns());
@@ -258,7 +264,7 @@ static bool tri_limits_follow_container(tri_heap *heap) {
   bool changed = limits->soft_given_bytes == TRI_SOFT_LIMIT_AUTOMATIC && container != limits->container_bytes;
   if (changed) {
     limits->container_bytes = container;
-    tri_store_relaxed(&limits->soft_bytes, tri_limits_soft_locked(limits));
+    tri_limits_follow_locked(heap);
     tri_event_push_locked(heap, TRI_EVENT_CONTAINER_LIMIT_CHANGED, limits->soft_bytes);
   }
   tri_limits_unlock(heap);

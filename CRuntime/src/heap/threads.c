@@ -119,7 +119,8 @@ static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects
 
 // The CPU clock is a system call; a mutator that runs its own short cycle takes the other one.
 static uint64_t tri_helpers_clock_ns(const tri_heap *heap) {
-  return heap->cycle.inline_mutator ? tri_clock_ns() : tri_thread_cpu_ns();
+  bool wall = heap->cycle.inline_mutator && !tri_load_relaxed(&heap->world.collect.counts_cpu);
+  return wall ? tri_clock_ns() : tri_thread_cpu_ns();
 }
 
 // Marks alone what is worth no helper, then with them.
