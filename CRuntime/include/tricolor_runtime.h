@@ -112,8 +112,8 @@ typedef struct tri_pacing_input {
   uint64_t now_ns;                        ///< monotonic
   /// Totals, where there is a limit; else 0: marking, assists and sweeping by all threads, and CPU time of the process.
   uint64_t collector_cpu_ns, process_cpu_ns;
-  uint64_t allocated_bytes;   ///< ever
-  bool allocation_failed;     ///< at the hard limit, since the limit was last found kept
+  uint64_t allocated_bytes; ///< ever
+  bool allocation_failed;   ///< at the hard limit, since the limit was last found kept
 } tri_pacing_input;
 void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
 
@@ -128,8 +128,8 @@ typedef struct tri_pacing {
   int64_t account_bytes;
   uint32_t assist_objects_per_mib;
   bool inline_cycles;
-  bool minor;      ///< the next cycle, if allocation triggers it
-  bool keep_marks; ///< the next cycle ends with marks kept
+  bool minor;          ///< the next cycle, if allocation triggers it
+  bool keep_marks;     ///< the next cycle ends with marks kept
   bool limit_exceeded; ///< a limit cannot be kept, or not at a reasonable price
 } tri_pacing;
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing);

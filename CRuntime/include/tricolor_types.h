@@ -193,8 +193,8 @@ typedef struct tri_options {
   /// next one. A tracer of a custom layout is not interrupted. 1000...1000000000, default 200000.
   uint64_t assist_ns_max;
   /// A full background cycle runs when none ran for this long, in milliseconds, and something was allocated since: so
-  /// that a program that stopped allocating gets back what it dropped. Only once a heap has had its first cycle. At most
-  /// a year, default 120000; 0 is off.
+  /// that a program that stopped allocating gets back what it dropped. Only once a heap has had its first cycle. At
+  /// most a year, default 120000; 0 is off.
   uint64_t periodic_cycle_ms;
   /// 1: ask for huge pages under the heap. Default 0.
   uint32_t huge_pages;
@@ -205,7 +205,8 @@ typedef struct tri_options {
 /// Fills in the defaults. Cannot fail.
 void tri_options_init(tri_options *options);
 /// Sets one option from text, as the environment does: name is "GC", "LIMIT", "SOFT_LIMIT", "TRACE",
-/// "CHECKMARK", "VERIFY", "STRESS" or "GENERATIONS". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not understood.
+/// "CHECKMARK", "VERIFY", "STRESS" or "GENERATIONS". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not
+/// understood.
 tri_status tri_options_set(tri_options *options, const char *name, const char *value);
 
 /// A custom layout's tracer hands every reference of the object to tri_visit().

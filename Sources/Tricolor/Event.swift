@@ -43,7 +43,8 @@ extension Heap {
       init(_ body: @escaping @Sendable (Event) -> Void) { self.body = body }
     }
 
-    static let deliver: @convention(c) (UnsafePointer<tri_event>, UnsafeMutableRawPointer?) -> Void = { event, context in
+    static let deliver: @convention(c) (UnsafePointer<tri_event>, UnsafeMutableRawPointer?) -> Void = {
+      event, context in
       guard let event = Event(event.pointee) else { return }
       Unmanaged<Box>.fromOpaque(context!).takeUnretainedValue().body(event)
     }

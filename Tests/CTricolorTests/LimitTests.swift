@@ -11,6 +11,14 @@ private let exceeded = UInt32(TRI_EVENT_HEAP_LIMIT_EXCEEDED)
 private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
 
 @Suite struct LimitTests {
+  /// Waits for something that the collector does, and lets it.
+  private func polling(_ mutator: TestMutator, _ condition: () -> Bool) -> Bool {
+    eventually {
+      tri_safepoint(mutator.pointer)
+      return condition()
+    }
+  }
+
   // MARK: Soft
 
   @Test("near a soft limit the goal leaves room for the collector's tables and for external bytes")
@@ -201,7 +209,7 @@ private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
       #expect(heap.statistics.trigger_bytes == trigger && heap.statistics.external_bytes == 0)
       let cycles = heap.statistics.cycles
       tri_external_bytes_add(mutator.pointer, Int64(4 * trigger))
-      #expect(eventually { tri_safepoint(mutator.pointer); return heap.statistics.cycles > cycles })
+      #expect(polling(mutator) { heap.statistics.cycles > cycles })
       heap.collect()
       // What is alive outside grows the runway as what is alive inside does.
       #expect(heap.statistics.trigger_bytes > 3 * trigger)
@@ -310,8 +318,8 @@ private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
         // The first cycle starts the clock; later what is allocated wakes it.
         if ran == 0 { heap.collect() }
         for _ in 0..<20_000 { _ = mutator.leaf(128) }
-        #expect(eventually { tri_safepoint(mutator.pointer); return heap.statistics.cycles_periodic > ran })
-        #expect(eventually { tri_safepoint(mutator.pointer); return heap.statistics.phase == .off })
+        #expect(polling(mutator) { heap.statistics.cycles_periodic > ran })
+        #expect(polling(mutator) { heap.statistics.phase == .off })
         let cycles = heap.statistics.cycles_periodic
         tri_blocking_begin(mutator.pointer)
         pause(milliseconds: 120)

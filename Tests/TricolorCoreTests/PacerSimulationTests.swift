@@ -374,6 +374,30 @@ private struct Simulation {
     #expect(heap.events == [true])
   }
 
+  @Test("what was allocated while marking may be garbage: a limit is not exceeded by that")
+  func floating() {
+    var pacer = Pacer(growthPercent: 100, minimumHeapBytes: 4 << 20, generations: .off)
+    pacer.softLimitBytes = 256 * mib
+    var input = tri_pacing_input()
+    input.live_bytes = 300 * mib
+    input.live_objects = 1_000_000
+    input.allocated_while_marking_bytes = 200 * mib
+    #expect(!pacer.plan(after: input).limit_exceeded)
+    input.allocated_while_marking_bytes = 20 * mib
+    #expect(pacer.plan(after: input).limit_exceeded)
+  }
+
+  @Test("near a limit a cycle begins early enough for what will be allocated meanwhile")
+  func tight() {
+    func reserve(soft: UInt64) -> Double {
+      var heap = Simulation(live: 150 * mib, soft: soft) { $0.bytesPerNs = 1 }
+      heap.cycles(6)
+      return (heap.goal - heap.found - Double(heap.plan.trigger_bytes)) / (heap.goal - heap.found)
+    }
+    #expect(reserve(soft: 0) <= 0.13)
+    #expect(reserve(soft: 256 * mib) > 0.2)
+  }
+
   @Test("a program that mostly sleeps may collect as much as it needs to")
   func sleepy() {
     var heap = Simulation(live: 200 * mib, soft: 230 * mib)

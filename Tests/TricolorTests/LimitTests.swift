@@ -33,7 +33,10 @@ import Tricolor
   @Test("options that make no sense are refused")
   func badOptions() {
     let changes: [(inout HeapOptions) -> Void] = [
-      { $0.softLimit = .bytes(2); $0.limitBytes = 1 },
+      {
+        $0.softLimit = .bytes(2)
+        $0.limitBytes = 1
+      },
       { $0.longestAssist = .zero },
       { $0.longestAssist = .seconds(-1) },
       { $0.longestAssist = .seconds(2) },

@@ -429,8 +429,8 @@ static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, b
     tri_step(TRI_STEP_MARK_BATCH);
     uint64_t portion = budget_objects - scanned;
     if (pace && portion > pace->portion_objects) portion = pace->portion_objects;
-    uint64_t done = alone ? tri_marker_run_some_alone(marker, &view, portion)
-                          : tri_marker_run_some_shared(marker, &view, portion);
+    uint64_t done =
+        alone ? tri_marker_run_some_alone(marker, &view, portion) : tri_marker_run_some_shared(marker, &view, portion);
     scanned += done;
     if (pace && !pace->goes_on(pace, done)) break;
   }

@@ -4,10 +4,10 @@
 #include "os/cgroup.h"
 
 enum {
-  TRI_FORCE_ROOM_SHARE = 16,          // a forced collection that leaves less than this part of the limit was for nothing
-  TRI_FORCE_ATTEMPTS = 8,             // such collections in a row, however long they take
-  TRI_FORCE_BUDGET_NS = 250000000,    // what more of them may take at once
-  TRI_CONTAINER_LIMIT_PERCENT = 90,   // the rest is for stacks, code, and memory that is not the heap's
+  TRI_FORCE_ROOM_SHARE = 16,        // a forced collection that leaves less than this part of the limit was for nothing
+  TRI_FORCE_ATTEMPTS = 8,           // such collections in a row, however long they take
+  TRI_FORCE_BUDGET_NS = 250000000,  // what more of them may take at once
+  TRI_CONTAINER_LIMIT_PERCENT = 90, // the rest is for stacks, code, and memory that is not the heap's
 };
 #define TRI_EXTERNAL_BYTES_MAX (INT64_C(1) << 46)
 
@@ -82,7 +82,8 @@ void tri_events_deliver(tri_heap *heap) {
   tri_store_relaxed(&limits->deliverer, tri_thread_token());
   while (limits->waiting_count && limits->function) {
     tri_event event = limits->waiting[0];
-    for (uint32_t index = 1; index < limits->waiting_count; index++) limits->waiting[index - 1] = limits->waiting[index];
+    for (uint32_t index = 1; index < limits->waiting_count; index++)
+      limits->waiting[index - 1] = limits->waiting[index];
     tri_store_relaxed(&limits->waiting_count, limits->waiting_count - 1);
     tri_event_function *function = limits->function;
     void *context = limits->context;
@@ -245,7 +246,8 @@ static void tri_limits_follow_locked(tri_heap *heap) {
 tri_status tri_limits_set_locked(tri_heap *heap, uint64_t soft_limit_bytes, uint64_t limit_bytes) {
   tri_limits *limits = &heap->limits;
   if (tri_limits_complaint(soft_limit_bytes, limit_bytes)) return TRI_BAD_OPTIONS;
-  uint64_t container = soft_limit_bytes == TRI_SOFT_LIMIT_AUTOMATIC ? tri_cgroup_read(TRI_CGROUP_AGE_NS).memory_bytes : 0;
+  uint64_t container =
+      soft_limit_bytes == TRI_SOFT_LIMIT_AUTOMATIC ? tri_cgroup_read(TRI_CGROUP_AGE_NS).memory_bytes : 0;
   tri_limits_lock(heap);
   tri_store_relaxed(&limits->soft_given_bytes, soft_limit_bytes);
   limits->hard_bytes = limit_bytes;

@@ -5,7 +5,8 @@
 enum {
   // Debts are let grow to this: the clock is read twice for each that is paid.
   TRI_ASSIST_DEBT_MIN = 256,
-  // Objects marked between two looks at the clock: 64 are 1 to 5 us, or 200 if each has 64 words that all miss the cache.
+  // Objects marked between two looks at the clock: 64 are 1 to 5 us, or 200 if each has 64 words that all miss the
+  // cache.
   TRI_ASSIST_PORTION = 64,
   // What the collector marks between two gifts to the pool: larger means fewer shared writes and a pipeline that runs
   // dry less often, smaller that allocating threads wait less for what is marked already.

@@ -65,10 +65,10 @@ typedef struct tri_world {
   void (*external_bytes_add)(struct tri_world *world, int64_t delta);
   // When `asleep`: the clockwork of the heap stopped because nothing was allocated.
   void (*allocation_resumed)(struct tri_world *world);
-  uint32_t asleep;              // [atomic]
-  int64_t assist_pool_objects;  // [atomic] marked by the collector and not yet claimed by assists
-  uint64_t assist_ns_total;     // [atomic]
-  uint64_t assist_ns_longest;   // [atomic]
+  uint32_t asleep;             // [atomic]
+  int64_t assist_pool_objects; // [atomic] marked by the collector and not yet claimed by assists
+  uint64_t assist_ns_total;    // [atomic]
+  uint64_t assist_ns_longest;  // [atomic]
 } tri_world;
 
 enum { TRI_MUTATOR_NUMBERS = UINT16_MAX };

@@ -1,9 +1,9 @@
 // Cgroup: the limits of the container this process runs in: memory, and a share of the CPUs.
 //
 // Version 2 (memory.max, memory.high, cpu.max) and version 1 (memory.limit_in_bytes, cpu.cfs_quota_us), also both at
-// once. Where the process is comes from /proc/self/cgroup, where the files are from /proc/self/mountinfo. From its group
-// up to the root of the mount every group may have a limit; the smallest counts. What is missing, is no number, is
-// negative or has more than 64 bits is no limit: a system whose files we do not understand limits nothing.
+// once. Where the process is comes from /proc/self/cgroup, where the files are from /proc/self/mountinfo. From its
+// group up to the root of the mount every group may have a limit; the smallest counts. What is missing, is no number,
+// is negative or has more than 64 bits is no limit: a system whose files we do not understand limits nothing.
 //
 // Callers     any thread; a read costs some 50 to 200 us, so what was read is kept for TRI_CGROUP_AGE_NS.
 // Not here    what is done about it (heap/limits.c).

@@ -54,7 +54,8 @@ static char *tri_line_next(tri_line_reader *reader) {
     reader->end -= reader->begin;
     reader->begin = 0;
     if (reader->end == sizeof reader->bytes - 1) reader->end = 0;
-    ssize_t got = tri_cgroup_read_some(reader->file, reader->bytes + reader->end, sizeof reader->bytes - 1 - reader->end);
+    ssize_t got =
+        tri_cgroup_read_some(reader->file, reader->bytes + reader->end, sizeof reader->bytes - 1 - reader->end);
     if (got <= 0) {
       if (reader->end == 0) return NULL;
       reader->bytes[reader->end] = 0; // the last line, without its end

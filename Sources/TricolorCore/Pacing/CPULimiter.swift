@@ -1,6 +1,7 @@
 // CPULimiter: how much of the CPU time the collector takes, and whether that is too much to keep a limit.
 //
-//   share     = CPU of the collector / capacity, both over a window of about a second that fades
+//   share     = CPU of the collector / capacity, both over a window that fades: of a second, or eight times the dearest
+//               of the last cycles, so that one full cycle after many minor ones is not taken for the rule
 //   capacity  = CPU time of the process, but at least a quarter of the time that went by: what a process that mostly
 //               sleeps collects costs nobody anything
 //
@@ -12,7 +13,8 @@
 // grows past its limit.
 
 struct CPULimiter: Sendable {
-  static let windowNs = 1e9
+  static let windowNsMin = 1e9
+  static let windowCycles = 8.0
   static let shareMax = 0.5
   static let spare = 1.25
 
@@ -24,12 +26,15 @@ struct CPULimiter: Sendable {
   // The window.
   private var collectorNs = 0.0
   private var capacityNs = 0.0
+  private var dearestNs = 0.0
   // Smoothed.
   private var cycleNs = 0.0
   private var bytesPerNs = 0.0
 
-  /// Of the window; what a program does in its first quarter of a second says little.
-  var share: Double { collectorNs / max(capacityNs, Self.windowNs / 4) }
+  private var windowNs: Double { max(Self.windowNsMin, Self.windowCycles * dearestNs) }
+
+  /// Of the window; what a program does in its first quarter says little.
+  var share: Double { collectorNs / max(capacityNs, windowNs / 4) }
 
   /// Once for each cycle, with totals that only grow; `processNs` 0: nothing is limited.
   mutating func observe(nowNs: UInt64, collectorNs: UInt64, processNs: UInt64, allocatedBytes: UInt64) {
@@ -42,7 +47,8 @@ struct CPULimiter: Sendable {
     let elapsed = Double(nowNs - last.nowNs)
     let collector = Double(collectorNs &- last.collectorNs)
     let process = Double(processNs &- last.processNs)
-    let kept = Self.windowNs / (Self.windowNs + elapsed)
+    dearestNs = max(collector, dearestNs * 15 / 16)
+    let kept = windowNs / (windowNs + elapsed)
     self.collectorNs = self.collectorNs * kept + collector
     capacityNs = capacityNs * kept + max(process, elapsed / 4, collector)
     learnWorth(cycle: collector, mutators: process - collector, bytes: Double(allocatedBytes &- last.allocated))

@@ -107,7 +107,8 @@ public struct Pacer: Sendable {
     }
     let wanted = goal > input.live_bytes ? goal - input.live_bytes : 0
     let runway = runwayBytes(wanted, input)
-    let reserve = isInline ? 0 : reserveBytes(runway: runway, markNs: predictedMarkNs)
+    let isTight = limitedBytes(input).minus(input.live_bytes) <= wanted
+    let reserve = isInline ? 0 : reserveBytes(runway: runway, markNs: predictedMarkNs, isTight: isTight)
     var pacing = tri_pacing()
     pacing.goal_bytes = input.live_bytes.plus(runway)
     pacing.inline_cycles = isInline
@@ -195,7 +196,8 @@ public struct Pacer: Sendable {
   /// Below it again: by a sixteenth, or the two events would take turns.
   private func exceedsLimit(_ input: tri_pacing_input) -> Bool {
     if limiter.isEngaged { return true }
-    let live = input.live_bytes.plus(input.external_bytes)
+    // What was allocated while marking was found alive, whatever it is: the next cycle knows.
+    let live = input.live_bytes.minus(input.allocated_while_marking_bytes).plus(input.external_bytes)
     let soft = live.plus(input.metadata_bytes)
     if softLimitBytes > 0 && soft > (isLimitExceeded ? softLimitBytes / 16 * 15 : softLimitBytes) { return true }
     if limitBytes > 0 && live > (isLimitExceeded ? limitBytes / 16 * 15 : limitBytes) { return true }
@@ -209,10 +211,11 @@ public struct Pacer: Sendable {
     min(max(cache / 2, 512 << 10), 2 << 20)
   }
 
-  /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.
-  private func reserveBytes(runway: UInt64, markNs: UInt64) -> UInt64 {
+  /// What is kept of the runway for allocation while marking: a sixteenth to an eighth of it, as assists do the rest;
+  /// up to a half where it is a limit that would be overshot.
+  private func reserveBytes(runway: UInt64, markNs: UInt64, isTight: Bool) -> UInt64 {
     let expected = allocationWhileMarking * Double(markNs) * markNsPerCPUNs * 1.25
-    return min(max(UInt64(min(expected, 1e18)), runway / 16), runway / 8)
+    return min(max(UInt64(min(expected, 1e18)), runway / 16), isTight ? runway / 2 : runway / 8)
   }
 
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.

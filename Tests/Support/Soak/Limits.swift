@@ -39,6 +39,7 @@ private func leak(_ isHard: Bool, _ limitBytes: UInt64) {
   var options = tri_options()
   tri_options_init(&options)
   options.read_environment = 0
+  options.trace = 1
   options.soft_limit_bytes = isHard ? UInt64.max : limitBytes
   options.limit_bytes = isHard ? limitBytes : 0
   var made: OpaquePointer?
@@ -96,7 +97,9 @@ private func leak(_ isHard: Bool, _ limitBytes: UInt64) {
   var node = head.pointee
   for number in stride(from: kept - 1, through: 0, by: -1) {
     guard let this = node else { fail("the list ends at \(number) of \(kept)") }
-    for word in 1..<16 where this.load(fromByteOffset: 8 * word, as: Int.self) != number { fail("node \(number) is broken") }
+    for word in 1..<16 where this.load(fromByteOffset: 8 * word, as: Int.self) != number {
+      fail("node \(number) is broken")
+    }
     node = this.load(as: UnsafeMutableRawPointer?.self)
   }
   if node != nil { fail("the list is too long") }
@@ -107,11 +110,14 @@ private func leak(_ isHard: Bool, _ limitBytes: UInt64) {
   tri_scope_end(mutator, scope)
   guard tri_detach(mutator) == .ok, heapDestroy(heap) == .ok else { fail("the heap does not end") }
 
-  let late = reachedNs == 0 ? "before nine tenths were alive" : "\((now - reachedNs) / 1_000_000) ms after nine tenths were alive"
-  let share = Double(collectorNs) / Double(processNs) * 100
+  func ms(_ ns: UInt64) -> UInt64 { ns / 1_000_000 }
+  let late = reachedNs == 0 ? "before nine tenths were alive" : "\(ms(now - reachedNs)) ms after nine tenths were alive"
+  let share = Int(Double(collectorNs) / Double(processNs) * 100)
   print(
-    "\(isHard ? "hard" : "soft") \(limitBytes >> 20) MiB: event after \((now - began) / 1_000_000) ms with \((kept * 128) >> 20) MiB alive, \(late)\(isFull ? ", an allocation failed" : ""); \(end.cycles) cycles, collector \(Int(share)) % of \(processNs / 1_000_000) ms CPU, held \((end.mapped_bytes + end.metadata_bytes) >> 20) MiB"
-  )
+    "\(isHard ? "hard" : "soft") \(limitBytes >> 20) MiB:",
+    "event after \(ms(now - began)) ms with \((kept * 128) >> 20) MiB alive, \(late)\(isFull ? ", an allocation failed" : "");",
+    "\(end.cycles) cycles, collector \(share) % of \(ms(processNs)) ms CPU,",
+    "held \((end.mapped_bytes + end.metadata_bytes) >> 20) MiB")
   fflush(nil)
 }
 
