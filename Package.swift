@@ -33,7 +33,8 @@ let package = Package(
     .target(name: "Tricolor", dependencies: ["TricolorCore", "CTricolor"]),
     // A C library that plays random programs against a shadow graph; used by tests and by the soak.
     .target(name: "TricolorModel", dependencies: ["CTricolor", "TricolorC"], path: "Tests/Support/Model"),
-    .executableTarget(name: "tricolor-soak", dependencies: ["TricolorModel"], path: "Tests/Support/Soak"),
+    .executableTarget(
+      name: "tricolor-soak", dependencies: ["TricolorModel", "CTricolor", "TricolorC"], path: "Tests/Support/Soak"),
     .testTarget(name: "TricolorCoreTests", dependencies: ["TricolorCore", "CTricolor"]),
     .testTarget(name: "CTricolorTests", dependencies: ["CTricolor", "TricolorCore", "TricolorC"]),
     .testTarget(name: "CrashTests", dependencies: ["CTricolor", "TricolorCore", "TricolorC"]),

@@ -31,6 +31,11 @@ void tri_heap_statistics(tri_heap *heap, tri_statistics *out_statistics);
 /// Errors: TRI_BAD_OPTIONS (out of 25...100000).
 tri_status tri_heap_set_growth_percent(tri_heap *heap, uint32_t percent);
 
+/// Changes both limits, as tri_options.soft_limit_bytes and limit_bytes. Takes effect at once; limits below what is
+/// alive are accepted: the event follows, and allocation fails at the hard one. A safepoint if the calling thread is
+/// attached. Errors: TRI_BAD_OPTIONS (the soft limit is a number above the hard one; nothing was changed).
+tri_status tri_heap_set_limits(tri_heap *heap, uint64_t soft_limit_bytes, uint64_t limit_bytes);
+
 TRI_END_NONNULL
 TRI_EXTERN_C_END
 #endif

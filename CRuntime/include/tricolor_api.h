@@ -81,6 +81,17 @@ void tri_copy(tri_mutator *mutator, void *object, void *destination, const void 
 /// Sets reference slots to NULL, through the barrier.
 void tri_clear(tri_mutator *mutator, void *object, void *slots, size_t words);
 
+// MARK: External bytes
+
+/// Tells the collector about memory outside of the heap that dies with objects in it (what destroy callbacks free): it
+/// counts like heap memory for goal, trigger and limits, so that cycles come in time to free it. `delta` is what was
+/// allocated, or, negative, freed. A safepoint, like an allocation; may start a cycle. A total that becomes negative
+/// or exceeds 2^46 stops the process.
+void tri_external_bytes_add(tri_mutator *mutator, int64_t delta);
+/// The same without a mutator: from destroy callbacks and from threads that are not attached. Any thread, never a
+/// safepoint, a few atomic instructions; a cycle starts with the next allocation.
+void tri_heap_external_bytes_add(tri_heap *heap, int64_t delta);
+
 // MARK: Roots
 
 enum {
@@ -184,6 +195,12 @@ enum {
 tri_status tri_hook_add(tri_heap *heap, tri_clear_function *function, void *TRI_NULLABLE context, uint32_t flags);
 /// Errors: TRI_NOT_FOUND. A hook that is running on another thread may still finish.
 tri_status tri_hook_remove(tri_heap *heap, tri_clear_function *function, void *TRI_NULLABLE context);
+
+// MARK: Events
+
+/// Has events delivered to `function`; NULL ends it. One function per heap. An event that is being delivered on another
+/// thread may still arrive afterwards; one from before it was set does not come.
+void tri_events_set(tri_heap *heap, tri_event_function *TRI_NULLABLE function, void *TRI_NULLABLE context);
 
 TRI_END_NONNULL
 TRI_EXTERN_C_END

@@ -18,6 +18,8 @@ typedef struct tri_front {
   void (*sweep_finished)(void *TRI_NULLABLE context);
   /// Free memory went back to the system: a goal that counted on it being there is to be lowered.
   void (*memory_given_back)(void *TRI_NULLABLE context);
+  /// Limits changed by themselves (a container's): the trigger is to be set again.
+  void (*limits_changed)(void *TRI_NULLABLE context);
 } tri_front;
 
 /// Makes the C half. The front must stay valid until tri_heap_close().
@@ -105,6 +107,15 @@ typedef struct tri_pacing_input {
   bool can_keep_marks;                    ///< nothing forbids minor cycles: policy, layouts
   uint64_t cache_bytes;                   ///< level 2 cache of one core; 0 if unknown
   uint32_t mutators;                      ///< attached now
+  uint64_t mark_wall_ns;                  ///< of the last cycle, from the beginning of marking to the end of the stop
+  uint64_t metadata_bytes;                ///< the collector's own tables
+  uint64_t external_bytes;                ///< outside the heap, dying with objects in it
+  uint64_t used_bytes;                    ///< heap pages in use
+  uint64_t now_ns;                        ///< monotonic
+  /// Totals, where there is a limit; else 0: marking, assists and sweeping by all threads, and CPU time of the process.
+  uint64_t collector_cpu_ns, process_cpu_ns;
+  uint64_t allocated_bytes; ///< ever
+  bool allocation_failed;   ///< at the hard limit, since the limit was last found kept
 } tri_pacing_input;
 void tri_pacing_read(tri_heap *heap, tri_pacing_input *out_input);
 
@@ -119,10 +130,17 @@ typedef struct tri_pacing {
   int64_t account_bytes;
   uint32_t assist_objects_per_mib;
   bool inline_cycles;
-  bool minor;      ///< the next cycle, if allocation triggers it
-  bool keep_marks; ///< the next cycle ends with marks kept
+  bool minor;          ///< the next cycle, if allocation triggers it
+  bool keep_marks;     ///< the next cycle ends with marks kept
+  bool limit_exceeded; ///< a limit cannot be kept, or not at a reasonable price
 } tri_pacing;
 void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing);
+/// Limits as the pacer is to see them: 0 for none.
+void tri_limits_read(tri_heap *heap, uint64_t *out_soft_bytes, uint64_t *out_hard_bytes);
+/// Checks and sets what tri_heap_set_limits() says; the pacing lock is held.
+tri_status tri_limits_set_locked(tri_heap *heap, uint64_t soft_limit_bytes, uint64_t limit_bytes);
+/// Delivers events that are waiting. No lock is held, and the world runs.
+void tri_events_deliver(tri_heap *heap);
 /// Between these no sweep ends, so the front's pacing state belongs to the caller. sweep_finished() runs inside them.
 void tri_pacing_lock(tri_heap *heap);
 void tri_pacing_unlock(tri_heap *heap);

@@ -76,8 +76,17 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_HELD_COUNT TRI_SWIFT(heldCount),         ///< a page that counts as held by the scavenger, and nobody holds
   TRI_BREAK_DROP_WHILE_SWEEPING TRI_SWIFT(dropWhileSweeping), ///< empty spans go back before they are all swept
   TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),                  ///< the pages that are held are free as well
+  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool),       ///< more marking claimed by allocating threads than was done
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
+/// The files of control groups are looked for below this directory, as of now; NULL: where they are.
+void tri_testing_set_cgroup_root(const char *TRI_NULLABLE root);
+/// What they say; 0: no limit, no quota.
+uint64_t tri_testing_cgroup_memory_bytes(void);
+uint64_t tri_testing_cgroup_cpu_permille(void);
+uint32_t tri_testing_cpu_count(void);
+/// Reads the container's limit again although it is not time.
+void tri_testing_refresh_limits(tri_heap *heap);
 /// The size-class table.
 uint32_t tri_testing_span_bytes(uint32_t size_class);
 uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word);

@@ -135,6 +135,10 @@ enum {
 /// tri_options.growth_percent: never start a cycle by itself.
 #define TRI_GROWTH_OFF UINT32_MAX
 
+/// tri_options.soft_limit_bytes: from the container's limit; and none.
+#define TRI_SOFT_LIMIT_AUTOMATIC UINT64_C(0)
+#define TRI_SOFT_LIMIT_OFF UINT64_MAX
+
 /// Every knob of a heap. Fill with tri_options_init(), change what matters, pass to tri_heap_create().
 typedef struct tri_options {
   /// sizeof(tri_options) of the caller, set by tri_options_init(); how a newer library knows an older caller.
@@ -145,9 +149,16 @@ typedef struct tri_options {
   /// No cycle below this many bytes, except those that cost next to nothing: a lone mutator with almost nothing
   /// alive is kept inside half of its level 2 cache, so that memory just dropped is reused warm. Default 4 MiB.
   uint64_t minimum_heap_bytes;
-  /// Allocation fails with TRI_LIMIT_REACHED rather than hold more than this. 0 (the default) means
-  /// no limit but the reservation. Environment TRICOLOR_LIMIT, with KiB, MiB, GiB.
+  /// The hard limit: allocation fails with TRI_LIMIT_REACHED rather than hold more than this in heap pages and external
+  /// bytes. 0 (the default) means no limit but the reservation. Environment TRICOLOR_LIMIT, with KiB, MiB, GiB.
   uint64_t limit_bytes;
+  /// The soft limit: cycles come more often rather than let heap pages, the collector's own tables and external bytes
+  /// exceed this together; but where that would take more than half of the CPU time, the heap grows past it and
+  /// TRI_EVENT_HEAP_LIMIT_EXCEEDED is delivered. TRI_SOFT_LIMIT_AUTOMATIC (0, the default): 90 % of the smallest memory
+  /// limit of the container this process runs in, read again every 10 s while cycles run; none where there is no such
+  /// limit. TRI_SOFT_LIMIT_OFF: none. A number above limit_bytes is refused. Environment TRICOLOR_SOFT_LIMIT: auto, off
+  /// or bytes with KiB, MiB, GiB.
+  uint64_t soft_limit_bytes;
   /// Address space set aside; memory is used only as the heap grows. 0 (the default): 64 GiB, or eight
   /// times physical memory if that is larger, but at most a 32nd part of what the heaps of this process have left
   /// of half the address space; at least 4 GiB (1 GiB from some eight thousand heaps on). So there may be thousands,
@@ -178,6 +189,13 @@ typedef struct tri_options {
   /// reference; the marker skips it. tag_mask 0 (the default) means no immediates.
   uint64_t tag_mask;
   uint64_t tag_value;
+  /// The longest that one allocation marks for the collector, in nanoseconds; what it owes beyond that it owes to the
+  /// next one. A tracer of a custom layout is not interrupted. 1000...1000000000, default 200000.
+  uint64_t assist_ns_max;
+  /// A full background cycle runs when none ran for this long, in milliseconds, and something was allocated since: so
+  /// that a program that stopped allocating gets back what it dropped. Only once a heap has had its first cycle. At
+  /// most a year, default 120000; 0 is off.
+  uint64_t periodic_cycle_ms;
   /// 1: ask for huge pages under the heap. Default 0. Free memory then goes back in whole chunks of 2 MiB only.
   uint32_t huge_pages;
   /// Milliseconds that memory stays free before the collector thread gives it back to the system, at about 1 % of one
@@ -190,7 +208,7 @@ typedef struct tri_options {
 
 /// Fills in the defaults. Cannot fail.
 void tri_options_init(tri_options *options);
-/// Sets one option from text, as the environment does: name is "GC", "LIMIT", "TRACE", "CHECKMARK",
+/// Sets one option from text, as the environment does: name is "GC", "LIMIT", "SOFT_LIMIT", "TRACE", "CHECKMARK",
 /// "VERIFY", "STRESS", "GENERATIONS" or "SCAVENGE". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not
 /// understood.
 tri_status tri_options_set(tri_options *options, const char *name, const char *value);
@@ -263,10 +281,16 @@ typedef struct tri_statistics {
   uint64_t mark_ns_total; ///< worker time, summed over threads
   uint64_t sweep_ns_total;
   uint64_t assist_ns_total;               ///< marking done by allocating threads
+  uint64_t assist_ns_max;                 ///< the longest that one allocation marked, CPU time
   uint64_t checkmarks;                    ///< second marks that agreed
   uint64_t checkmark_conservative_misses; ///< objects only stale conservative words reached
   uint64_t spans;                         ///< spans in use
   uint64_t mutators;                      ///< attached now
+  uint64_t external_bytes;                ///< as told to tri_external_bytes_add()
+  uint64_t soft_limit_bytes;              ///< in force; 0: none
+  uint64_t limit_bytes;                   ///< in force; 0: none
+  uint64_t cycles_periodic;               ///< cycles that ran because none had for a while
+  uint64_t limit_exceeded;                ///< 1 from TRI_EVENT_HEAP_LIMIT_EXCEEDED to TRI_EVENT_HEAP_LIMIT_RECOVERED
   tri_phase phase;
 } tri_statistics;
 
@@ -304,6 +328,29 @@ enum {
   /// What tri_stops_read() remembers.
   TRI_STOPS_KEPT = 256,
 };
+
+/// What happened to a heap. More may come: ignore the kinds you do not know.
+typedef uint32_t tri_event_kind;
+enum {
+  /// The heap cannot be kept below its soft limit with half of the CPU time, or an allocation failed at the hard one.
+  /// Once; the next comes after a recovery.
+  TRI_EVENT_HEAP_LIMIT_EXCEEDED = 1,
+  /// A cycle found it below again.
+  TRI_EVENT_HEAP_LIMIT_RECOVERED = 2,
+  /// The container's memory limit is another one, and the soft limit that follows it too: limit_bytes, 0 for none.
+  TRI_EVENT_CONTAINER_LIMIT_CHANGED = 3,
+};
+typedef struct tri_event {
+  tri_event_kind kind;
+  uint32_t reserved;
+  uint64_t time_ns;     ///< monotonic clock
+  uint64_t held_bytes;  ///< heap pages in use, the collector's own tables and external bytes
+  uint64_t limit_bytes; ///< the limit that it is about; 0: none
+} tri_event;
+/// Runs on the thread that noticed, outside of stops and without locks: the collector thread, or a thread that
+/// allocates, collects or changes limits, which counts as inside tri_blocking_begin() meanwhile. So it may block, but
+/// holds up that thread; it must not allocate from the heap, store into it, collect it or end it.
+typedef void tri_event_function(const tri_event *event, void *TRI_NULLABLE context);
 
 TRI_END_NONNULL
 TRI_EXTERN_C_END

@@ -97,6 +97,40 @@ public final class Heap: Sendable {
     if percent == UInt32.max || !collector.setGrowthPercent(percent ?? UInt32.max) { throw .badOptions }
   }
 
+  /// Changes `HeapOptions.softLimit` and `limitBytes`, at once. Limits below what is alive are accepted: the event
+  /// follows, and allocation fails at the hard one.
+  ///
+  /// Throws `.badOptions` if the soft limit is a number above the hard one; nothing was changed.
+  public func setLimits(soft: HeapOptions.SoftLimit = .automatic, limitBytes: UInt64? = nil) throws(HeapError) {
+    checkOpen()
+    try HeapError.check(collector.setLimits(soft: soft.raw, hard: limitBytes ?? 0))
+  }
+
+  /// Tells the collector about memory outside of the heap that dies with objects in it: what was allocated or, negative,
+  /// freed. It counts like heap memory for goal, trigger and limits. Any thread, also from what frees that memory; a
+  /// cycle starts with the next allocation (`Mutator.addExternalBytes` may start it at once). A total that becomes
+  /// negative or exceeds 2^46 stops the process.
+  public func addExternalBytes(_ delta: Int) {
+    checkOpen()
+    tri_heap_external_bytes_add(raw, Int64(delta))
+  }
+
+  /// Has `body` called when something happens to the heap; nil ends it. One function per heap. It runs on the thread
+  /// that noticed, outside of stops: the collector thread, or one that allocates, collects or sets limits. It may block,
+  /// but holds up that thread; it must not allocate from the heap, store into it, collect or close it. An event that is
+  /// being delivered on another thread may still arrive after the call. What `body` captures lives as long as the heap
+  /// (or until `close()`), so it should not capture the heap.
+  public func onEvent(_ body: (@Sendable (Event) -> Void)?) {
+    checkOpen()
+    guard let body else {
+      tri_events_set(raw, nil, nil)
+      return
+    }
+    let box = Event.Box(body)
+    kept.withLock { $0.append(box) }
+    tri_events_set(raw, Event.deliver, Unmanaged.passUnretained(box).toOpaque())
+  }
+
   /// What the heap did and holds. Takes no lock.
   public var statistics: Statistics {
     checkOpen()

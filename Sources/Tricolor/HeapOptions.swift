@@ -42,6 +42,18 @@ public struct HeapOptions: Sendable {
     case collectTwice = 2
   }
 
+  /// What the heap, the collector's own tables and external bytes should not exceed together. Near it cycles come more
+  /// often; where that would take more than half of the CPU time the heap grows past it, and `Heap.onEvent` is told.
+  public enum SoftLimit: Sendable, Equatable {
+    /// Nine tenths of the smallest memory limit of the container this process runs in, read again every ten seconds
+    /// while cycles run; none where there is no such limit.
+    case automatic
+    /// None.
+    case off
+    /// This many; 1 or more, and not above the hard limit.
+    case bytes(UInt64)
+  }
+
   /// Which words in reference slots are immediates that the collector skips.
   public struct Tag: Sendable {
     /// The bits that tell.
@@ -61,9 +73,17 @@ public struct HeapOptions: Sendable {
   public var growthPercent: UInt32? = 100
   /// Bytes; no cycle starts by itself below. Default 4 MiB: of cache size, so that memory just freed is reused warm.
   public var minimumHeapBytes: UInt64 = 4 << 20
-  /// Bytes; allocation fails with `.limitReached` rather than hold more. Default nil: only the reservation limits.
-  /// Environment `TRICOLOR_LIMIT`.
+  /// The hard limit, in bytes of heap pages and external bytes; allocation fails with `.limitReached` rather than hold
+  /// more. Default nil: only the reservation limits. Environment `TRICOLOR_LIMIT`.
   public var limitBytes: UInt64?
+  /// Default `.automatic`: what the container allows. Environment `TRICOLOR_SOFT_LIMIT`: bytes, `auto` or `off`.
+  public var softLimit: SoftLimit = .automatic
+  /// The longest that one allocation marks for the collector; what it owes beyond that it owes to the next one. 1 us to
+  /// 1 s, default 200 us: long enough to pay, short enough for nobody to notice.
+  public var longestAssist: Duration = .microseconds(200)
+  /// A full background cycle runs when none ran for this long and something was allocated since. At most a year, default
+  /// two minutes; nil is off. Only once a heap has had its first cycle.
+  public var periodicCycle: Duration? = .seconds(120)
   /// Bytes of address space set aside, at most 2^46; memory is used only as the heap grows. Default nil: 64 GiB, or
   /// eight times physical memory if that is larger, but at most a 32nd part of what the heaps of this process have
   /// left of half the address space; at least 4 GiB (1 GiB from some eight thousand heaps on). So there may be
@@ -119,6 +139,9 @@ extension HeapOptions {
     options.growth_percent = growthPercent ?? UInt32.max
     options.minimum_heap_bytes = minimumHeapBytes
     options.limit_bytes = limitBytes ?? 0
+    options.soft_limit_bytes = softLimit.raw
+    options.assist_ns_max = longestAssist.clampedNanoseconds
+    options.periodic_cycle_ms = periodicCycle.map { max(1, $0.clampedNanoseconds / 1_000_000) } ?? 0
     options.reservation_bytes = reservationBytes ?? 0
     options.barrier = barrier.policy
     options.generations = generations.policy
@@ -162,5 +185,25 @@ extension HeapOptions.Generations {
     case .off: .off
     case .always: .always
     }
+  }
+}
+
+extension HeapOptions.SoftLimit {
+  var raw: UInt64 {
+    switch self {
+    case .automatic: 0
+    case .off: UInt64.max
+    case .bytes(let bytes): max(1, min(bytes, UInt64.max - 1))
+    }
+  }
+}
+
+extension Duration {
+  /// Negative ones are 0, those of centuries the longest there is.
+  fileprivate var clampedNanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    if seconds < 0 || attoseconds < 0 { return 0 }
+    let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    return overflow ? .max : whole &+ UInt64(attoseconds / 1_000_000_000)
   }
 }

@@ -78,6 +78,18 @@ extension Heap {
     public var totalSweepTime: Duration
     /// Marking that allocating threads did, summed.
     public var totalAssistTime: Duration
+    /// The most CPU time that one allocation spent on marking.
+    public var longestAssist: Duration
+    /// Bytes outside of the heap that die with objects in it, as told to `addExternalBytes`.
+    public var externalBytes: Int
+    /// The soft limit in force; nil: none.
+    public var softLimitBytes: Int?
+    /// The hard limit in force; nil: none.
+    public var limitBytes: Int?
+    /// Whether a limit counts as exceeded: from `.heapLimitExceeded` to `.heapLimitRecovered`.
+    public var isLimitExceeded: Bool
+    /// Cycles that ran because none had for a while.
+    public var periodicCycles: Int
     /// Second marks that agreed with the first (`HeapOptions.checksMarks`).
     public var checkmarks: Int
     /// Where the collector was.
@@ -115,6 +127,12 @@ extension Heap.Statistics {
     totalMarkTime = time(raw.mark_ns_total)
     totalSweepTime = time(raw.sweep_ns_total)
     totalAssistTime = time(raw.assist_ns_total)
+    longestAssist = time(raw.assist_ns_max)
+    externalBytes = count(raw.external_bytes)
+    softLimitBytes = raw.soft_limit_bytes == 0 ? nil : count(raw.soft_limit_bytes)
+    limitBytes = raw.limit_bytes == 0 ? nil : count(raw.limit_bytes)
+    isLimitExceeded = raw.limit_exceeded != 0
+    periodicCycles = count(raw.cycles_periodic)
     checkmarks = count(raw.checkmarks)
     phase = Heap.Phase(raw.phase)
   }

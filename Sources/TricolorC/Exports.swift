@@ -32,3 +32,8 @@ public func heapStatistics(_ heap: OpaquePointer, _ outStatistics: UnsafeMutable
 public func heapSetGrowthPercent(_ heap: OpaquePointer, _ percent: UInt32) -> tri_status {
   Collector.of(heap).setGrowthPercent(percent) ? .ok : .badOptions
 }
+
+@c(tri_heap_set_limits)
+public func heapSetLimits(_ heap: OpaquePointer, _ soft: UInt64, _ hard: UInt64) -> tri_status {
+  Collector.of(heap).setLimits(soft: soft, hard: hard)
+}

@@ -29,6 +29,7 @@ import TricolorCore
     #expect(options.minimum_heap_bytes == 4 << 20)
     #expect(options.limit_bytes == 0 && options.reservation_bytes == 0)
     #expect(options.barrier == .hybrid && options.mark_workers == 0)
+    #expect(options.soft_limit_bytes == 0 && options.assist_ns_max == 200_000 && options.periodic_cycle_ms == 120_000)
     #expect(options.generations == .automatic)
     #expect(options.trace == 0 && options.checkmark == 0 && options.verify == 0 && options.stress_interval == 0)
     #expect(options.tag_mask == 0 && options.tag_value == 0 && options.huge_pages == 0 && options.read_environment == 1)
@@ -51,6 +52,43 @@ import TricolorCore
   func limit(_ value: String, _ expected: UInt64) {
     let result = set("LIMIT", value)
     #expect(result.status == .ok && result.options.limit_bytes == expected)
+  }
+
+  @Test(
+    "a soft limit is bytes with a unit, auto or off",
+    arguments: [
+      ("1", UInt64(1)), ("3KiB", 3 << 10), ("512MiB", 512 << 20), ("auto", 0), ("off", .max),
+      ("18446744073709551614", .max - 1),
+    ])
+  func softLimit(_ value: String, _ expected: UInt64) {
+    let result = set("SOFT_LIMIT", value)
+    #expect(result.status == .ok && result.options.soft_limit_bytes == expected)
+  }
+
+  @Test(
+    "what is no soft limit is refused, and nothing changes",
+    arguments: ["", "0", "-1", "12 MiB", "MiB", "0.5GiB", "automatic", "1e9", "17179869185GiB", "99999999999999999999"])
+  func badSoftLimit(_ value: String) {
+    let result = set("SOFT_LIMIT", value)
+    #expect(result.status == .badOptions && result.options.soft_limit_bytes == testOptions().soft_limit_bytes)
+  }
+
+  @Test("limits, assists and periods that make no sense are refused")
+  func badLimits() {
+    func status(_ change: @escaping (inout tri_options) -> Void) -> tri_status { resolve(change).status }
+    let pairs: [(UInt64, tri_status)] = [(2 << 20, .badOptions), (1 << 20, .ok), (.max, .ok), (0, .ok)]
+    for (soft, expected) in pairs {
+      let answer = status {
+        $0.soft_limit_bytes = soft
+        $0.limit_bytes = 1 << 20
+      }
+      #expect(answer == expected, "\(soft)")
+    }
+    for ns: UInt64 in [0, 999, 1_000_000_001, .max] { #expect(status { $0.assist_ns_max = ns } == .badOptions) }
+    for ns: UInt64 in [1000, 1_000_000_000] { #expect(status { $0.assist_ns_max = ns } == .ok) }
+    #expect(status { $0.periodic_cycle_ms = 0 } == .ok)
+    #expect(status { $0.periodic_cycle_ms = 366 * 24 * 3600 * 1000 + 1 } == .badOptions)
+    #expect(status { $0.periodic_cycle_ms = .max } == .badOptions)
   }
 
   @Test("switches and numbers are read")
@@ -171,9 +209,9 @@ import TricolorCore
   func badEnvironment() async {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       for (name, value) in [
-        ("TRICOLOR_GC", "fast"), ("TRICOLOR_LIMIT", "lots"), ("TRICOLOR_TRACE", "9"), ("TRICOLOR_CHECKMARK", ""),
-        ("TRICOLOR_VERIFY", "y"), ("TRICOLOR_STRESS", "-3"), ("TRICOLOR_GENERATIONS", "minor"),
-        ("TRICOLOR_SCAVENGE", "soon"),
+        ("TRICOLOR_GC", "fast"), ("TRICOLOR_LIMIT", "lots"), ("TRICOLOR_SOFT_LIMIT", "some"), ("TRICOLOR_TRACE", "9"),
+        ("TRICOLOR_CHECKMARK", ""), ("TRICOLOR_VERIFY", "y"), ("TRICOLOR_STRESS", "-3"),
+        ("TRICOLOR_GENERATIONS", "minor"), ("TRICOLOR_SCAVENGE", "soon"),
       ] {
         setenv(name, value, 1)
         var options = testOptions { $0.read_environment = 1 }
@@ -183,9 +221,10 @@ import TricolorCore
       }
     }
     let said = lines(result)
-    #expect(said.count == 8)
+    #expect(said.count == 9)
     let named = [
-      "GC=fast", "LIMIT=lots", "TRACE=9", "CHECKMARK=", "VERIFY=y", "STRESS=-3", "GENERATIONS=minor", "SCAVENGE=soon",
+      "GC=fast", "LIMIT=lots", "SOFT_LIMIT=some", "TRACE=9", "CHECKMARK=", "VERIFY=y", "STRESS=-3", "GENERATIONS=minor",
+      "SCAVENGE=soon",
     ]
     for (line, name) in zip(said, named) {
       #expect(line.hasPrefix("tricolor: TRICOLOR_\(name) is not understood: expected "))

@@ -16,6 +16,7 @@ typedef enum tri_lock_rank {
   TRI_RANK_HELPERS,   // waking the heap's own threads
   TRI_RANK_SWEEP,     // waiting for the sweep to end
   TRI_RANK_ROOTS,     // tables of roots, handles, pools, hooks
+  TRI_RANK_LIMITS,    // limits, external bytes, events
   TRI_RANK_LAYOUTS,   // interning of layouts and span classes
   TRI_RANK_CLASS,     // one span class: its spans with free slots
   TRI_RANK_SCAVENGE,  // pages on their way back to the system

@@ -32,6 +32,9 @@ typedef struct tri_collect {
   uint64_t mark_limit_bytes;
   uint64_t marked_objects; // [atomic] by finished markers of this cycle
   uint64_t mark_cpu_ns;    // [atomic] this cycle
+  // [atomic] Short pieces of work are measured in CPU time, too, a system call each: a limit asks what collecting
+  // costs. Else by the clock on the wall, which is the same but where threads wait for a processor.
+  uint32_t counts_cpu;
   // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
   uint32_t marks_kept;
   uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle

@@ -444,7 +444,8 @@ static __attribute__((noinline)) uint64_t tri_marker_run_some_alone(tri_marker *
   return tri_marker_run_some(marker, view, budget_objects, true);
 }
 
-static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone) {
+static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone,
+                                  tri_mark_pace *pace) {
   const tri_mark_view view = tri_mark_view_of(marker->collect);
   uint64_t scanned = 0;
   while (scanned < budget_objects) {
@@ -454,8 +455,12 @@ static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, b
       tri_marker_take_chunk(marker, chunk);
     }
     tri_step(TRI_STEP_MARK_BATCH);
-    scanned += alone ? tri_marker_run_some_alone(marker, &view, budget_objects - scanned)
-                     : tri_marker_run_some_shared(marker, &view, budget_objects - scanned);
+    uint64_t portion = budget_objects - scanned;
+    if (pace && portion > pace->portion_objects) portion = pace->portion_objects;
+    uint64_t done =
+        alone ? tri_marker_run_some_alone(marker, &view, portion) : tri_marker_run_some_shared(marker, &view, portion);
+    scanned += done;
+    if (pace && !pace->goes_on(pace, done)) break;
   }
   tri_marker_share_all(marker);
   tri_add_relaxed(&marker->collect->marked_objects, marker->marked_objects);
@@ -464,7 +469,11 @@ static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, b
 }
 
 uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait) {
-  return tri_marker_run_as(marker, budget_objects, wait, false);
+  return tri_marker_run_as(marker, budget_objects, wait, false, NULL);
+}
+
+uint64_t tri_marker_run_paced(tri_marker *marker, uint64_t budget_objects, bool wait, tri_mark_pace *pace) {
+  return tri_marker_run_as(marker, budget_objects, wait, false, pace);
 }
 
 static void tri_marker_check_alone(const tri_marker *marker) {
@@ -475,7 +484,7 @@ static void tri_marker_check_alone(const tri_marker *marker) {
 
 uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects) {
   tri_marker_check_alone(marker);
-  uint64_t scanned = tri_marker_run_as(marker, budget_objects, false, true);
+  uint64_t scanned = tri_marker_run_as(marker, budget_objects, false, true, NULL);
   tri_marker_check_alone(marker);
   return scanned;
 }

@@ -54,6 +54,15 @@ void tri_marker_destroy(tri_marker *marker);
 /// The caller has called tri_grey_worker_begin().
 uint64_t tri_marker_run(tri_marker *marker, uint64_t budget_objects, bool wait);
 
+/// After each portion of about so many objects the marker asks whether it goes on.
+typedef struct tri_mark_pace {
+  uint64_t portion_objects;
+  bool (*goes_on)(struct tri_mark_pace *pace, uint64_t scanned_objects); // in this portion
+} tri_mark_pace;
+/// The same, in portions. A portion ends after the batch that fills it: at most TRI_MARK_BATCH objects more, but for a
+/// list, which goes on for 256.
+uint64_t tri_marker_run_paced(tri_marker *marker, uint64_t budget_objects, bool wait, tri_mark_pace *pace);
+
 /// The same for the one worker of a world that is stopped: it marks without locked instructions. Checked: the phase is
 /// markTermination and no other worker has begun. Whoever wakes helpers does it between two runs.
 uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);

@@ -253,6 +253,10 @@ static bool tri_sweep_claim(tri_sweep_state *sweep, uint32_t *out_unit) {
   }
 }
 
+static uint64_t tri_sweep_clock_ns(const tri_collect *collect) {
+  return tri_load_relaxed(&collect->counts_cpu) ? tri_thread_cpu_ns() : tri_clock_ns();
+}
+
 bool tri_sweep_unit(tri_collect *collect) {
   tri_sweep_state *sweep = &collect->sweep;
   if (!tri_sweep_is_running(collect)) return false;
@@ -261,7 +265,7 @@ bool tri_sweep_unit(tri_collect *collect) {
   // Only with a claim in hand: until then the sweep may be over and the next cycle begun.
   tri_assert_phase(collect, TRI_PHASE_OFF);
   tri_step(TRI_STEP_SWEEP_UNIT);
-  uint64_t began = tri_clock_ns();
+  uint64_t began = tri_sweep_clock_ns(collect);
   uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
   uint32_t limit = tri_load_relaxed(&sweep->limit), generation = tri_load_relaxed(&sweep->generation);
   if (end > limit) end = limit;
@@ -275,7 +279,7 @@ bool tri_sweep_unit(tri_collect *collect) {
   }
   tri_add_relaxed(&sweep->live_objects, tally.live_objects);
   tri_add_relaxed(&sweep->live_bytes, tally.live_bytes);
-  tri_add_relaxed(&sweep->cpu_ns, tri_clock_ns() - began);
+  tri_add_relaxed(&sweep->cpu_ns, tri_sweep_clock_ns(collect) - began);
   uint32_t units = tri_load_relaxed(&sweep->units);
   if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == units) tri_sweep_end(collect);
   return true;

@@ -6,6 +6,7 @@
 #include "heap/checkmark.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
+#include "mutator/assist.h"
 
 enum {
   // What a final stop may mark before it gives up and lets marking go on beside the mutators: about 0.1 ms.
@@ -27,6 +28,8 @@ static void tri_cycle_wait_for_lock(tri_heap *heap, tri_mutator_full *own, const
 }
 
 void tri_cycle_begin_saved(tri_heap *heap, tri_mode mode, const tri_registers *saved) {
+  TRI_CHECK(tri_load_relaxed(&heap->limits.deliverer) != tri_thread_token(),
+            "a function that was handed an event collects the heap it is about");
   tri_mutator_full *own = tri_world_current_mutator(&heap->world);
   if (own && !tri_mutator_is_usable(own)) own = NULL;
   tri_cycle_wait_for_lock(heap, own, saved);
@@ -58,6 +61,8 @@ void tri_cycle_end(tri_heap *heap) {
   tri_scavenger_note_cycle(heap);
   tri_lock_release(&heap->cycle_lock);
   tri_thread_others_unblock();
+  tri_periodic_cycle_ended(heap);
+  tri_events_deliver(heap);
 }
 
 void tri_cycle_finish_sweep(tri_heap *heap) {
@@ -131,6 +136,7 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_store_relaxed(&heap->world.collect.marks_kept, keeps_marks ? 1u : 0u);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_set_barrier(mutator, false, false);
+  tri_assist_forget(&heap->world);
   heap->world.blackening = false;
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
   heap->cycle.marked_objects = tri_load_relaxed(&heap->world.collect.marked_objects);
@@ -138,7 +144,11 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_store_relaxed(&heap->last_logged_stores,
                     __atomic_exchange_n(&heap->world.collect.logged_stores, 0, __ATOMIC_RELAXED));
   tri_store_relaxed(&heap->last_was_minor, heap->cycle.minor ? 1u : 0u);
-  tri_store_relaxed(&heap->last_mark_cpu_ns, tri_load_relaxed(&heap->world.collect.mark_cpu_ns));
+  uint64_t mark_cpu_ns = tri_load_relaxed(&heap->world.collect.mark_cpu_ns);
+  tri_store_relaxed(&heap->last_mark_cpu_ns, mark_cpu_ns);
+  tri_store_relaxed(&heap->last_mark_wall_ns, tri_clock_ns() - heap->cycle.mark_ns);
+  tri_add_relaxed(&heap->marked_cpu_ns, mark_cpu_ns - heap->cycle.counted_mark_ns);
+  heap->cycle.counted_mark_ns = mark_cpu_ns;
 }
 
 void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
@@ -443,6 +453,16 @@ void tri_cycle_print_trace(tri_heap *heap) {
              (unsigned long long)tri_load_relaxed(&collect->spans.space.touched_pages) * TRI_PAGE_BYTES / 1024);
 }
 
+// Where no limit could ask for it the CPU clock of the process, a system call, is left alone.
+static void tri_pacing_read_cpu(tri_heap *heap, tri_pacing_input *out) {
+  bool limited = tri_load_relaxed(&heap->world.collect.counts_cpu);
+  out->process_cpu_ns = limited ? tri_process_cpu_ns() : 0;
+  out->collector_cpu_ns = limited ? tri_load_relaxed(&heap->marked_cpu_ns) +
+                                        tri_load_relaxed(&heap->world.collect.sweep_ns_total) +
+                                        tri_load_relaxed(&heap->world.assist_ns_total)
+                                  : 0;
+}
+
 void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   const tri_collect *collect = &heap->world.collect;
   out->live_bytes = tri_load_relaxed(&collect->live_bytes);
@@ -458,4 +478,12 @@ void tri_pacing_read(tri_heap *heap, tri_pacing_input *out) {
   out->can_keep_marks = tri_cycle_can_keep_marks(heap);
   out->cache_bytes = heap->cache_bytes;
   out->mutators = tri_load_relaxed(&heap->world.mutator_count);
+  out->mark_wall_ns = tri_load_relaxed(&heap->last_mark_wall_ns);
+  out->metadata_bytes = tri_load_relaxed(&collect->spans.space.meta.mapped_bytes);
+  out->external_bytes = (uint64_t)heap->limits.swept_external_bytes;
+  out->used_bytes = tri_load_relaxed(&collect->spans.space.used_pages) << TRI_PAGE_LOG2;
+  out->allocated_bytes = tri_load_relaxed(&collect->allocated_total_bytes);
+  out->allocation_failed = tri_load_relaxed(&heap->limits.allocation_failed) != 0;
+  out->now_ns = tri_clock_ns();
+  tri_pacing_read_cpu(heap, out);
 }

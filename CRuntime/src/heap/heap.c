@@ -52,11 +52,15 @@ static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
 static void tri_heap_collect_for_memory(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
   (void)mutator;
+  if (!tri_limits_allow_force(heap)) return;
+  uint64_t began_ns = tri_clock_ns();
   heap->front.run_cycle(heap->front.context, TRI_MODE_FORCE_BLOCK, false);
+  tri_limits_forced(heap, tri_clock_ns() - began_ns);
 }
 
 static void tri_heap_sweep_finished(tri_collect *collect) {
   tri_heap *heap = (tri_heap *)(void *)collect;
+  tri_limits_swept(heap);
   heap->front.sweep_finished(heap->front.context);
 }
 
@@ -105,6 +109,8 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   tri_lock_init(&heap->cycle_lock, TRI_RANK_CYCLE);
   tri_lock_init(&heap->hooks_lock, TRI_RANK_ROOTS);
   tri_helpers_init(heap);
+  tri_limits_init(heap);
+  tri_periodic_init(heap);
   tri_collector_thread_init(heap);
   tri_scavenger_init(heap);
   if (!tri_marker_init(&heap->marker, &heap->world.collect)) {
@@ -152,6 +158,7 @@ tri_status tri_heap_close(tri_heap *heap) {
   tri_sweep_finish(&heap->world.collect);
   tri_spans_each_orphan(&heap->world.collect.spans, tri_heap_forget_slots, &heap->world.collect);
   tri_heap_destroy_live_objects(heap);
+  tri_limits_destroy(heap);
   tri_lock_destroy(&heap->hooks_lock);
   tri_lock_destroy(&heap->cycle_lock);
   tri_world_destroy(&heap->world);
@@ -164,17 +171,6 @@ void *tri_heap_front_context(tri_heap *heap) {
 }
 const tri_options *tri_heap_options(tri_heap *heap) {
   return &heap->options;
-}
-
-void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
-  tri_store_relaxed(&heap->world.trigger_bytes, pacing->trigger_bytes);
-  tri_store_relaxed(&heap->world.urgent_bytes, pacing->urgent_bytes);
-  tri_store_relaxed(&heap->world.inline_cycles, pacing->inline_cycles ? 1u : 0u);
-  tri_store_relaxed(&heap->world.assist_objects_per_mib, pacing->assist_objects_per_mib);
-  tri_store_relaxed(&heap->world.account_bytes, pacing->account_bytes);
-  tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
-  tri_store_relaxed(&heap->world.next_is_minor, pacing->minor ? 1u : 0u);
-  tri_store_relaxed(&heap->world.keep_marks, pacing->keep_marks ? 1u : 0u);
 }
 
 void tri_pacing_lock(tri_heap *heap) {
@@ -225,6 +221,11 @@ void tri_statistics_read(tri_heap *heap, tri_statistics *out) {
   out->mark_ns_total = tri_load_relaxed(&heap->mark_ns_total);
   out->sweep_ns_total = tri_load_relaxed(&collect->sweep_ns_total);
   out->assist_ns_total = tri_load_relaxed(&heap->world.assist_ns_total);
+  out->assist_ns_max = tri_load_relaxed(&heap->world.assist_ns_longest);
+  out->external_bytes = (uint64_t)tri_load_relaxed(&heap->limits.external_bytes);
+  out->cycles_periodic = tri_load_relaxed(&heap->periodic.cycles);
+  out->limit_exceeded = tri_load_relaxed(&heap->limits.exceeded);
+  tri_limits_read(heap, &out->soft_limit_bytes, &out->limit_bytes);
   out->checkmarks = tri_load_relaxed(&heap->checkmarks);
   out->checkmark_conservative_misses = tri_load_relaxed(&heap->checkmark_conservative_misses);
   out->spans = tri_load_relaxed(&collect->spans.span_count);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "heap/limits.h"
 #include "mutator/alloc.h"
 #include "mutator/scan.h"
 #include "mutator/world.h"
@@ -19,6 +20,7 @@ typedef struct tri_cycle_record {
   uint64_t pause_ns_longest, pause_ns_sum;
   tri_stop longest_stop;
   uint64_t marked_objects;
+  uint64_t counted_mark_ns; // of mark_cpu_ns, in the heap's total already
   int64_t allocated_before_marking_bytes;
 } tri_cycle_record;
 
@@ -79,9 +81,12 @@ struct tri_heap {
   uint64_t marked_objects_at_last_cycle, mark_ns_at_last_cycle, termination_ns_at_last_cycle, start_ns_at_last_cycle,
       pause_ns_at_last_cycle;
   uint64_t goal_bytes; // [atomic]
+  tri_limits limits;
+  tri_periodic periodic;
+  uint64_t marked_cpu_ns; // [atomic] by every mark that ended, all workers but assists
   // What the pacer reads when the sweep of a cycle ends, on any thread. [atomic]
   uint64_t last_allocated_while_marking_bytes, last_mark_cpu_ns, last_marked_objects;
-  uint64_t last_logged_stores;
+  uint64_t last_logged_stores, last_mark_wall_ns;
   uint32_t last_was_minor;
   struct tri_hook *hooks; // [hooks_lock]
   size_t hook_count, hook_capacity;

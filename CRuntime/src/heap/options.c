@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "heap/limits.h"
 #include "tricolor_runtime.h"
 
 void tri_options_init(tri_options *options) {
@@ -12,6 +13,9 @@ void tri_options_init(tri_options *options) {
   options->struct_bytes = sizeof *options;
   options->growth_percent = 100;
   options->minimum_heap_bytes = 4 << 20;
+  options->soft_limit_bytes = TRI_SOFT_LIMIT_AUTOMATIC;
+  options->assist_ns_max = 200000;
+  options->periodic_cycle_ms = 120000;
   options->tag_value = 0;
   options->scavenge_after_ms = 2000;
   options->read_environment = 1;
@@ -73,6 +77,16 @@ static bool tri_set_limit(tri_options *options, const char *text) {
   return true;
 }
 
+static bool tri_set_soft_limit(tri_options *options, const char *text) {
+  uint64_t bytes = TRI_SOFT_LIMIT_AUTOMATIC;
+  if (strcmp(text, "off") == 0)
+    bytes = TRI_SOFT_LIMIT_OFF;
+  else if (strcmp(text, "auto") != 0 && (!tri_parse_bytes(text, &bytes) || bytes == 0))
+    return false;
+  options->soft_limit_bytes = bytes;
+  return true;
+}
+
 static bool tri_set_small(uint32_t *field, const char *text, uint32_t max) {
   const char *rest;
   uint64_t value;
@@ -103,6 +117,7 @@ tri_status tri_options_set(tri_options *options, const char *name, const char *v
   bool understood = false;
   if (strcmp(name, "GC") == 0) understood = tri_set_growth(options, value);
   if (strcmp(name, "LIMIT") == 0) understood = tri_set_limit(options, value);
+  if (strcmp(name, "SOFT_LIMIT") == 0) understood = tri_set_soft_limit(options, value);
   if (strcmp(name, "TRACE") == 0) understood = tri_set_small(&options->trace, value, 2);
   if (strcmp(name, "CHECKMARK") == 0) understood = tri_set_small(&options->checkmark, value, 1);
   if (strcmp(name, "VERIFY") == 0) understood = tri_set_small(&options->verify, value, 1);
@@ -117,6 +132,7 @@ static const struct {
 } tri_environment[] = {
     {"TRICOLOR_GC", "GC", "a percentage from 25 to 100000, or off"},
     {"TRICOLOR_LIMIT", "LIMIT", "bytes, as 512MiB or 2GiB, or off"},
+    {"TRICOLOR_SOFT_LIMIT", "SOFT_LIMIT", "bytes, as 512MiB or 2GiB, auto, or off"},
     {"TRICOLOR_TRACE", "TRACE", "0, 1 or 2"},
     {"TRICOLOR_CHECKMARK", "CHECKMARK", "0 or 1"},
     {"TRICOLOR_VERIFY", "VERIFY", "0 or 1"},
@@ -136,6 +152,13 @@ static tri_status tri_options_read_environment(tri_options *options) {
   return TRI_OK;
 }
 
+// The same for the setter (heap/limits.h).
+const char *tri_limits_complaint(uint64_t soft_limit_bytes, uint64_t limit_bytes) {
+  bool number = soft_limit_bytes != TRI_SOFT_LIMIT_AUTOMATIC && soft_limit_bytes != TRI_SOFT_LIMIT_OFF;
+  if (number && limit_bytes && soft_limit_bytes > limit_bytes) return "soft_limit_bytes is above limit_bytes";
+  return NULL;
+}
+
 static const char *tri_options_complaint(const tri_options *options) {
   if (!tri_growth_is_valid(options->growth_percent)) return "growth_percent is neither 25...100000 nor off";
   if ((uint32_t)options->barrier > TRI_BARRIER_STOP_THE_WORLD) return "barrier is not a known policy";
@@ -144,6 +167,11 @@ static const char *tri_options_complaint(const tri_options *options) {
   if (options->checkmark > 1 || options->verify > 1 || options->huge_pages > 1) return "a switch is neither 0 nor 1";
   if (options->tag_value & ~options->tag_mask) return "tag_value has bits outside tag_mask, so no word could match";
   if (options->tag_mask && options->tag_value == 0) return "tag_value 0 would make every reference an immediate";
+  if (options->assist_ns_max < 1000 || options->assist_ns_max > 1000000000)
+    return "assist_ns_max is not 1000...1000000000";
+  if (options->periodic_cycle_ms > UINT64_C(366) * 24 * 3600 * 1000) return "periodic_cycle_ms is more than a year";
+  const char *limits = tri_limits_complaint(options->soft_limit_bytes, options->limit_bytes);
+  if (limits) return limits;
   if (options->reservation_bytes > UINT64_C(1) << 46) return "reservation_bytes exceeds the address space";
   return NULL;
 }

@@ -3,6 +3,7 @@
 #include "base/step.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
+#include "os/cgroup.h"
 #include "os/vm.h"
 
 tri_step_function *tri_step_hook;
@@ -109,7 +110,26 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     for (uint32_t chunk = 0; chunk < collect->spans.space.chunk_count; chunk++)
       collect->spans.space.chunks[chunk].free[0] = ~UINT64_C(0);
     return;
+  case TRI_BREAK_ASSIST_POOL: heap->world.assist_pool_objects = -1; return;
   }
+}
+
+void tri_testing_set_cgroup_root(const char *root) {
+  tri_cgroup_root_testing(root);
+}
+uint64_t tri_testing_cgroup_memory_bytes(void) {
+  return tri_cgroup_read(0).memory_bytes;
+}
+uint64_t tri_testing_cgroup_cpu_permille(void) {
+  return tri_cgroup_read(0).cpu_permille;
+}
+uint32_t tri_testing_cpu_count(void) {
+  return tri_cpu_count();
+}
+void tri_testing_refresh_limits(tri_heap *heap) {
+  tri_store_relaxed(&heap->limits.container_ns, tri_clock_ns() - TRI_CGROUP_AGE_NS);
+  tri_limits_refresh(heap, tri_clock_ns());
+  tri_events_deliver(heap);
 }
 
 uint32_t tri_testing_span_bytes(uint32_t size_class) {

@@ -4,6 +4,7 @@
 
 #include "base/step.h"
 #include "heap/heap.h"
+#include "mutator/assist.h"
 
 enum {
   // A small graph is marked before a helper could wake up; measured in objects, about half a millisecond.
@@ -33,7 +34,7 @@ static void *tri_helper_main(void *context) {
     tri_lock_release(&helpers->lock);
     uint64_t began = tri_thread_cpu_ns();
     tri_grey_worker_begin(&heap->world.collect.grey);
-    tri_marker_run(marker, UINT64_MAX, true);
+    tri_assist_marker_run(&heap->world, marker, UINT64_MAX);
     tri_grey_worker_end(&heap->world.collect.grey);
     tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
     tri_lock_acquire(&helpers->lock);
@@ -111,14 +112,15 @@ static void tri_helpers_wait(tri_heap *heap) {
 // While the helpers sleep. Beside mutators, and in a stop that comes in phase mark, others may be marking too.
 static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects) {
   if (tri_load_relaxed(&heap->world.collect.phase) != TRI_PHASE_MARK_TERMINATION)
-    return tri_marker_run(&heap->marker, budget_objects, true);
+    return tri_assist_marker_run(&heap->world, &heap->marker, budget_objects);
   tri_assert_world_stopped(&heap->world);
   return tri_marker_run_alone(&heap->marker, budget_objects);
 }
 
 // The CPU clock is a system call; a mutator that runs its own short cycle takes the other one.
 static uint64_t tri_helpers_clock_ns(const tri_heap *heap) {
-  return heap->cycle.inline_mutator ? tri_clock_ns() : tri_thread_cpu_ns();
+  bool wall = heap->cycle.inline_mutator && !tri_load_relaxed(&heap->world.collect.counts_cpu);
+  return wall ? tri_clock_ns() : tri_thread_cpu_ns();
 }
 
 // Marks alone what is worth no helper, then with them.
@@ -130,7 +132,7 @@ static void tri_helpers_mark_with(tri_heap *heap, uint32_t helpers) {
   bool help = tri_mark_without_helpers(heap, worth) >= worth;
   if (help) {
     tri_helpers_wake(heap, helpers);
-    tri_marker_run(&heap->marker, UINT64_MAX, true);
+    tri_assist_marker_run(&heap->world, &heap->marker, UINT64_MAX);
   }
   tri_grey_worker_end(grey);
   tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_helpers_clock_ns(heap) - began);
@@ -169,6 +171,7 @@ static void *tri_collector_main(void *context) {
     if (sweep)
       while (tri_sweep_unit(&heap->world.collect)) {
       }
+    tri_events_deliver(heap);
     if (cycle && tri_heap_take_request(heap)) heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
     tri_lock_acquire(&collector->lock);
   }

@@ -3,4 +3,5 @@
 
 void tri_heap_tick(tri_heap *heap, uint64_t now_ns) {
   tri_scavenger_tick(heap, now_ns);
+  tri_periodic_tick(heap, now_ns);
 }

@@ -1,4 +1,5 @@
 #include "mutator/alloc.h"
+#include "mutator/assist.h"
 #include "mutator/magazine.h"
 
 #include <string.h>
@@ -11,26 +12,6 @@ static void tri_allocation_check_phase(const tri_mutator_full *mutator) {
   tri_phase phase = tri_load_relaxed(&mutator->world->collect.phase);
   TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION,
             "allocation in phase markTermination: nothing may be allocated while marking is being completed");
-}
-
-static void tri_assist(tri_mutator_full *mutator, uint64_t bytes) {
-  tri_world *world = mutator->world;
-  uint32_t rate = tri_load_relaxed(&world->assist_objects_per_mib);
-  // Before the snapshot of S12 nothing may be marked: a marker takes what lies beyond it for black.
-  if (rate == 0 || tri_load_acquire(&world->collect.mark_limit_bytes) == 0) return;
-  mutator->assist_credit -= (int64_t)((bytes * rate) >> 20);
-  // Debts are paid in portions: a portion of a few hundred objects takes tens of microseconds.
-  if (mutator->assist_credit > -256) return;
-  if (!mutator->marker.stack && !tri_marker_init(&mutator->marker, &world->collect)) return;
-  tri_step(TRI_STEP_ASSIST);
-  uint64_t began_ns = tri_thread_cpu_ns();
-  tri_grey_worker_begin(&world->collect.grey);
-  uint64_t owed = (uint64_t)-mutator->assist_credit;
-  uint64_t done = tri_marker_run(&mutator->marker, owed > 2048 ? 2048 : owed, false);
-  tri_grey_worker_end(&world->collect.grey);
-  // Where there was nothing to mark the debt is forgiven: the collector is ahead.
-  mutator->assist_credit = done < owed && done < 2048 ? 0 : mutator->assist_credit + (int64_t)done;
-  tri_add_relaxed(&world->assist_ns_total, tri_thread_cpu_ns() - began_ns);
 }
 
 static bool tri_stress_is_due(tri_mutator_full *mutator) {
@@ -63,15 +44,38 @@ static void tri_pay_sweep_debt(tri_mutator_full *mutator, int64_t bytes) {
     if (!tri_sweep_unit(&world->collect)) break;
 }
 
+static void tri_allocation_add(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_mutator_account(mutator);
+  if (tri_load_relaxed(&world->asleep)) world->allocation_resumed(world);
+}
+
 // Shared counters are written once per account_bytes: a locked instruction waits until the stores into the last
 // window have left the store buffer.
 static void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
   mutator->unaccounted_bytes += (int64_t)bytes;
   if (mutator->unaccounted_bytes >= tri_load_relaxed(&mutator->world->account_bytes)) {
     tri_pay_sweep_debt(mutator, mutator->unaccounted_bytes);
-    tri_mutator_account(mutator);
+    tri_allocation_add(mutator);
   }
   if (mutator->fast.barrier & TRI_SHADES_ANY) tri_assist(mutator, bytes);
+}
+
+void tri_external_bytes_add(tri_mutator *mutator, int64_t delta) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_world *world = full->world;
+  tri_allocation_check_phase(full);
+  tri_assert_owner(full, "counting external bytes");
+  world->external_bytes_add(world, delta);
+  if (delta <= 0) return;
+  if (full->fast.barrier & TRI_SHADES_ANY) tri_assist(full, (uint64_t)delta);
+  tri_allocation_add(full);
+  tri_allocation_gate(full);
+}
+
+// There was no memory, even after a collection; why.
+static void tri_allocation_failed(tri_mutator_full *mutator, tri_status status) {
+  if (status == TRI_LIMIT_REACHED) mutator->world->limit_reached(mutator->world);
 }
 
 // ---- Claiming a group ----
@@ -290,7 +294,7 @@ static tri_status tri_refill_grow(tri_refill *refill) {
   tri_spans *spans = &world->collect.spans;
   uint32_t pages = refill->class->info->span_pages;
   tri_page_run run;
-  tri_status status = tri_pages_allocate(&spans->space, pages, pages, world->limit_bytes, &run);
+  tri_status status = tri_pages_allocate(&spans->space, pages, pages, tri_load_relaxed(&world->limit_bytes), &run);
   if (status != TRI_OK) return status;
   tri_span *span = tri_span_make_small(spans, refill->class, run);
   tri_lock_acquire(&refill->class->lock);
@@ -371,6 +375,7 @@ static uintptr_t tri_refill_and_pop(tri_mutator_full *mutator, tri_span_class *c
   if (status != TRI_OK) {
     mutator->world->collect_for_memory(mutator->world, mutator);
     status = window->free_slots ? TRI_OK : tri_window_refill(mutator, class, index);
+    if (status != TRI_OK) tri_allocation_failed(mutator, status);
   }
   *out_status = status;
   return status == TRI_OK ? tri_window_pop(window) : 0;
@@ -414,12 +419,14 @@ static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages
   tri_space *space = &world->collect.spans.space;
   // What the sweep would free has priority over growth, but no more is swept than it takes.
   do {
-    if (tri_pages_reuse(space, pages, alignment_pages, world->limit_bytes, run)) return TRI_OK;
+    if (tri_pages_reuse(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run)) return TRI_OK;
   } while (tri_sweep_unit(&world->collect));
-  tri_status status = tri_pages_allocate(space, pages, alignment_pages, world->limit_bytes, run);
+  tri_status status = tri_pages_allocate(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run);
   if (status == TRI_OK) return status;
   world->collect_for_memory(world, mutator);
-  return tri_pages_allocate(space, pages, alignment_pages, world->limit_bytes, run);
+  status = tri_pages_allocate(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run);
+  if (status != TRI_OK) tri_allocation_failed(mutator, status);
+  return status;
 }
 
 void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, uint64_t bytes, uint64_t alignment,

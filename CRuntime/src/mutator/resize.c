@@ -13,7 +13,7 @@ static bool tri_resize_take_pages(tri_mutator_full *mutator, tri_span *span, uin
   tri_world *world = mutator->world;
   tri_spans *spans = &world->collect.spans;
   uint64_t first = tri_span_first_page(spans, span), had = span->page_count, more = pages - had;
-  if (!tri_pages_extend(&spans->space, first, had, more, world->limit_bytes)) return false;
+  if (!tri_pages_extend(&spans->space, first, had, more, tri_load_relaxed(&world->limit_bytes))) return false;
   tri_span_extend(spans, span, pages);
   mutator->unaccounted_bytes += (int64_t)(more << TRI_PAGE_LOG2);
   tri_mutator_account(mutator);

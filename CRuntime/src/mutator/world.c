@@ -47,6 +47,7 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   tri_roots_init(&world->roots, &world->collect.spans.space.meta);
   world->policy = options->barrier;
   world->limit_bytes = options->limit_bytes;
+  world->assist_ns_max = options->assist_ns_max;
   world->stress_interval = options->stress_interval;
   world->trigger_bytes = INT64_MAX;
   world->account_bytes = 32 << 10;

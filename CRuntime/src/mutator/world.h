@@ -40,7 +40,8 @@ typedef struct tri_world {
   // or while plain roots exist.
   bool dijkstra;
   bool blackening;          // [lock] every barrier is on: what is allocated from here on is black
-  uint64_t limit_bytes;     // [const]
+  uint64_t limit_bytes;     // [atomic] of heap pages: the hard limit without external bytes; 0: none
+  uint64_t assist_ns_max;   // [const]
   uint32_t stress_interval; // [const]
 
   // Set by the pacer after each cycle. [atomic]
@@ -59,7 +60,15 @@ typedef struct tri_world {
   // Between the two no cycle is under way. Whether a cycle of this thread's own was already, which then stays.
   bool (*exclude_cycles)(struct tri_world *world);
   void (*allow_cycles)(struct tri_world *world);
-  uint64_t assist_ns_total; // [atomic]
+  // What the hard limit refused, after collect_for_memory.
+  void (*limit_reached)(struct tri_world *world);
+  void (*external_bytes_add)(struct tri_world *world, int64_t delta);
+  // When `asleep`: the clockwork of the heap stopped because nothing was allocated.
+  void (*allocation_resumed)(struct tri_world *world);
+  uint32_t asleep;             // [atomic]
+  int64_t assist_pool_objects; // [atomic] marked by the collector and not yet claimed by assists
+  uint64_t assist_ns_total;    // [atomic]
+  uint64_t assist_ns_longest;  // [atomic]
 } tri_world;
 
 enum { TRI_MUTATOR_NUMBERS = UINT16_MAX };

@@ -22,11 +22,13 @@ static inline uintptr_t tri_thread_token(void) {
 uint64_t tri_clock_ns(void);
 /// CPU time of the calling thread.
 uint64_t tri_thread_cpu_ns(void);
+/// CPU time of the process, all threads.
+uint64_t tri_process_cpu_ns(void);
 /// Lets another thread have the processor.
 void tri_thread_yield(void);
 /// Bytes of a core's level 2 cache; 0 if unknown.
 uint64_t tri_cache_bytes(void);
-/// CPUs this process may run on, at least 1.
+/// CPUs this process may use: those it may run on, or its container's quota, rounded up, if that is less. At least 1.
 uint32_t tri_cpu_count(void);
 
 enum { TRI_REGISTER_COUNT = 6 };

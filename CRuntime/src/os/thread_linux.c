@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/cgroup.h"
+
 __thread char tri_thread_token_byte;
 
 // What the system library told this thread last, and the limit of stacks it told it under. Initial-exec: no call in a
@@ -65,6 +67,10 @@ uint64_t tri_thread_cpu_ns(void) {
   return tri_clock_read(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t tri_process_cpu_ns(void) {
+  return tri_clock_read(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 void tri_thread_yield(void) {
   sched_yield();
 }
@@ -79,7 +85,9 @@ uint32_t tri_cpu_count(void) {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   int count = CPU_COUNT(&set);
-  return count > 0 ? (uint32_t)count : 1;
+  uint32_t cpus = count > 0 ? (uint32_t)count : 1;
+  uint64_t quota = (tri_cgroup_read(TRI_CGROUP_AGE_NS).cpu_permille + 999) / 1000;
+  return quota && quota < cpus ? (uint32_t)quota : cpus;
 }
 
 __attribute__((noinline)) static void tri_thread_call_below(void (*function)(void *, uintptr_t), void *context) {

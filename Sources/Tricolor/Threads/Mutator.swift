@@ -134,6 +134,12 @@ public struct Mutator: ~Copyable {
     return try body()
   }
 
+  /// `Heap.addExternalBytes`, and a safepoint: a cycle that this makes due starts now.
+  @inlinable
+  public func addExternalBytes(_ delta: Int) {
+    tri_external_bytes_add(pointer, Int64(delta))
+  }
+
   // MARK: Leaving
 
   /// Detaches the thread from the heap. References it held in variables no longer keep anything alive. For mutators

@@ -31,7 +31,7 @@ public final class Collector: @unchecked Sendable {
     let box = CollectorBox()
     var front = tri_front(
       context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished,
-      memory_given_back: memoryGivenBack)
+      memory_given_back: memoryGivenBack, limits_changed: limitsChanged)
     var heap: OpaquePointer?
     status = tri_heap_open(&options, &front, &heap)
     guard status == .ok, let heap else {
@@ -187,6 +187,7 @@ public final class Collector: @unchecked Sendable {
   fileprivate func pace() {
     var input = tri_pacing_input()
     tri_pacing_read(heap, &input)
+    (pacer.softLimitBytes, pacer.limitBytes) = limits
     var pacing = pacer.plan(after: input)
     tri_pacing_set(heap, &pacing)
   }
@@ -194,8 +195,17 @@ public final class Collector: @unchecked Sendable {
   private func paceAgain() {
     var input = tri_pacing_input()
     tri_pacing_read(heap, &input)
+    (pacer.softLimitBytes, pacer.limitBytes) = limits
     var pacing = pacer.replan(input)
     tri_pacing_set(heap, &pacing)
+  }
+
+  /// In force now, soft and hard; 0 for none.
+  private var limits: (soft: UInt64, hard: UInt64) {
+    var soft: UInt64 = 0
+    var hard: UInt64 = 0
+    tri_limits_read(heap, &soft, &hard)
+    return (soft, hard)
   }
 
   /// 25...100000, or `TRI_GROWTH_OFF`. False, and nothing changed, for anything else.
@@ -210,6 +220,26 @@ public final class Collector: @unchecked Sendable {
 
   /// The goal counts on touched memory, of which there is less now.
   fileprivate func noteMemoryGivenBack() {
+    tri_pacing_lock(heap)
+    paceAgain()
+    tri_pacing_unlock(heap)
+  }
+}
+
+extension Collector {
+  /// `TRI_SOFT_LIMIT_AUTOMATIC`, `TRI_SOFT_LIMIT_OFF` or bytes, and bytes or 0. `.badOptions`, and nothing changed, for a
+  /// soft limit above the hard one.
+  public func setLimits(soft: UInt64, hard: UInt64) -> tri_status {
+    tri_pacing_lock(heap)
+    let status = tri_limits_set_locked(heap, soft, hard)
+    if status == .ok { paceAgain() }
+    tri_pacing_unlock(heap)
+    tri_events_deliver(heap)
+    return status
+  }
+
+  /// The limit of the container is another one.
+  fileprivate func paceForLimits() {
     tri_pacing_lock(heap)
     paceAgain()
     tri_pacing_unlock(heap)
@@ -231,4 +261,8 @@ private func sweepFinished(_ context: UnsafeMutableRawPointer?) {
 
 private func memoryGivenBack(_ context: UnsafeMutableRawPointer?) {
   Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.noteMemoryGivenBack()
+}
+
+private func limitsChanged(_ context: UnsafeMutableRawPointer?) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.paceForLimits()
 }

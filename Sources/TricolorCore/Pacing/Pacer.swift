@@ -1,15 +1,19 @@
 // Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
 // clock, no lock.
 //
-//   goal     = max(minimum heap, live + growth x live, live + growth x small heap runway, touched), at most the limit
+//   goal     = max(minimum heap, live + growth x live, live + growth x small heap runway, touched), at most the limits
 //              where the small heap runway is 24 MiB, at most twice live: below 24 MiB live a cycle costs more than the
-//              memory it saves
-//   touched  = 15/16 of the memory touched and not given back, but no more than live bytes ever asked for: else what
-//              overshoots one goal would raise the next
+//              memory it saves; and live is with external bytes, which are taken off again at the end
+//   touched  = 15/16 of the memory touched and not given back, but no more than live bytes asked for lately: else what
+//              overshoots one goal would raise the next. Lately: in the last 8 to 16 full cycles or 1 to 2 seconds,
+//              whichever is longer, so that a heap that shrinks for good does not keep what it once needed
+//   limits   = hard - external bytes, and soft - external bytes - the collector's own tables, unless that would take
+//              more than half of the CPU time: CPULimiter.swift
 //   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
 //              cycle costs next to nothing
 //   minor    = cycles in between that mark only what is new: Generations.swift
-//   trigger  = runway - what was allocated while the last cycle marked, with a quarter more
+//   trigger  = runway - what will be allocated while the next cycle marks, with a quarter more: time to mark what is
+//              alive x bytes allocated per nanosecond of marking, both smoothed
 //
 // The touched-memory term costs no memory and fewer cycles: binary trees went from 1438 to 915 ms with it in the
 // prototype (research/heap0.md).
@@ -21,16 +25,29 @@ public struct Pacer: Sendable {
   public var minimumHeapBytes: UInt64
   /// 0: none.
   public var limitBytes: UInt64
+  /// Of heap, tables and external bytes; 0: none.
+  public var softLimitBytes: UInt64 = 0
   /// Smoothed CPU time to mark one object.
   public private(set) var markNsPerObject: UInt64 = 20
-  /// Smoothed allocation while a background cycle marks.
-  public private(set) var allocatedWhileMarkingBytes: UInt64 = 0
+  /// Smoothed allocation per nanosecond that a background cycle marks; rises at once.
+  public private(set) var allocationWhileMarking = 0.0
+  /// Smoothed time of a mark per CPU time of it: below 1 with helpers, above where the collector waits for a processor.
+  public private(set) var markNsPerCPUNs = 1.0
+  /// What keeping a limit costs.
+  private(set) var limiter = CPULimiter()
+  /// Whether the heap is beyond a limit, as told by the last plan.
+  public private(set) var isLimitExceeded = false
 
   /// Whether minor cycles run.
   private(set) var generations: Generations
 
-  /// The largest goal that live bytes ever asked for.
-  public private(set) var largestGoalBytes: UInt64 = 0
+  /// The largest goal that live bytes asked for lately.
+  public var largestGoalBytes: UInt64 { max(goals.now, goals.before) }
+
+  /// The largest goals of this epoch and of the one before it.
+  private var goals = (now: UInt64(0), before: UInt64(0), cycles: 0, beganNs: UInt64(0))
+  static let goalEpochCycles = 8
+  static let goalEpochNs: UInt64 = 1_000_000_000
 
   /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
   static let inlineMarkNs: UInt64 = 300_000
@@ -65,6 +82,10 @@ public struct Pacer: Sendable {
   /// The plan for the next cycle, from what the last one found.
   public mutating func plan(after input: tri_pacing_input) -> tri_pacing {
     learn(input)
+    limiter.observe(
+      nowNs: input.now_ns, collectorNs: input.collector_cpu_ns, processNs: input.process_cpu_ns,
+      allocatedBytes: input.allocated_bytes)
+    endGoalEpoch(input)
     let goal = nextGoal(input)
     generations.learn(
       input, goal: goal, fullMarkNs: predictedFullMarkNs(input), worthwhileNs: Self.negligibleMarkNs)
@@ -76,7 +97,7 @@ public struct Pacer: Sendable {
     plan(input, goal: nextGoal(input))
   }
 
-  private func plan(_ input: tri_pacing_input, goal fullGoal: UInt64) -> tri_pacing {
+  private mutating func plan(_ input: tri_pacing_input, goal fullGoal: UInt64) -> tri_pacing {
     let isMinor = generations.nextIsMinor
     let predictedMarkNs = min(predictedFullMarkNs(input), isMinor ? generations.minorMarkNs : .max)
     let isInline = predictedMarkNs <= Self.inlineMarkNs
@@ -84,17 +105,22 @@ public struct Pacer: Sendable {
     if input.mutators <= 1 && predictedMarkNs <= Self.negligibleMarkNs && isSweptInNoTime(input) {
       goal = min(goal, input.live_bytes + cacheWindowBytes(input.cache_bytes))
     }
-    let runway = goal > input.live_bytes ? goal - input.live_bytes : 0
-    let reserve = isInline ? 0 : reserveBytes(runway: runway)
+    let wanted = goal > input.live_bytes ? goal - input.live_bytes : 0
+    let runway = runwayBytes(wanted, input)
+    let isTight = limitedBytes(input).minus(input.live_bytes) <= wanted
+    let reserve = isInline ? 0 : reserveBytes(runway: runway, markNs: predictedMarkNs, isTight: isTight)
     var pacing = tri_pacing()
-    pacing.goal_bytes = goal
+    pacing.goal_bytes = input.live_bytes.plus(runway)
     pacing.inline_cycles = isInline
     pacing.minor = isMinor
     pacing.keep_marks = generations.isOn
-    pacing.trigger_bytes = growthPercent == UInt32.max ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
+    pacing.trigger_bytes = isOff ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
     pacing.account_bytes = accountBytes(runway: runway, mutators: input.mutators)
     pacing.urgent_bytes = Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20))
-    pacing.assist_objects_per_mib = assistRate(objects: input.live_objects, reserve: reserve)
+    pacing.assist_objects_per_mib =
+      limiter.isEngaged ? 0 : assistRate(objects: input.live_objects, reserve: reserve)
+    isLimitExceeded = exceedsLimit(input)
+    pacing.limit_exceeded = isLimitExceeded
     return pacing
   }
 
@@ -114,23 +140,70 @@ public struct Pacer: Sendable {
       let measured = input.mark_cpu_ns / input.marked_objects
       markNsPerObject = max(1, (3 * markNsPerObject + measured) / 4)
     }
-    let allocated = input.allocated_while_marking_bytes
-    allocatedWhileMarkingBytes =
-      allocated > allocatedWhileMarkingBytes ? allocated : (3 * allocatedWhileMarkingBytes + allocated) / 4
+    let wallNs = Double(max(1, input.mark_wall_ns > 0 ? input.mark_wall_ns : input.mark_cpu_ns))
+    if input.marked_objects >= 1000 {
+      let slowness = min(max(wallNs / Double(max(1, input.mark_cpu_ns)), 1 / 64), 64)
+      markNsPerCPUNs = (3 * markNsPerCPUNs + slowness) / 4
+    }
+    let rate = Double(input.allocated_while_marking_bytes) / wallNs
+    allocationWhileMarking = rate > allocationWhileMarking ? rate : (3 * allocationWhileMarking + rate) / 4
+  }
+
+  /// Growth off means no trigger, except where a soft limit has to be kept.
+  private var isOff: Bool { growthPercent == UInt32.max && softLimitBytes == 0 }
+
+  private mutating func endGoalEpoch(_ input: tri_pacing_input) {
+    if input.minor { return }
+    goals.cycles += 1
+    let age = input.now_ns > goals.beganNs ? input.now_ns - goals.beganNs : 0
+    guard goals.cycles > Self.goalEpochCycles && age >= Self.goalEpochNs else { return }
+    goals = (now: 0, before: goals.now, cycles: 0, beganNs: input.now_ns)
   }
 
   private mutating func nextGoal(_ input: tri_pacing_input) -> UInt64 {
     // What a minor cycle found includes garbage that died old: the goal of the last full one stands.
-    if input.minor { return min(generations.fullGoalBytes, limitBytes > 0 ? limitBytes : UInt64.max) }
-    // Off means no trigger; the goal is still reported as if it were the default.
-    let percent = growthPercent == UInt32.max ? 100 : UInt64(growthPercent)
-    let growing = max(input.live_bytes, min(2 * min(input.live_bytes, 1 << 40), Self.smallHeapRunwayBytes))
+    if input.minor { return min(generations.fullGoalBytes, limitedBytes(input)) }
+    // Off means no trigger; the goal is still reported as if it were the default, or a limit's.
+    let percent = growthPercent == UInt32.max ? (isOff ? 100 : 100_000) : UInt64(growthPercent)
+    let live = input.live_bytes.plus(input.external_bytes)
+    let growing = max(live, min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes))
     let (product, overflow) = growing.multipliedReportingOverflow(by: percent)
-    let (sum, sumOverflow) = (product / 100).addingReportingOverflow(input.live_bytes)
-    let grown = max(minimumHeapBytes, overflow || sumOverflow ? UInt64.max : sum)
-    largestGoalBytes = max(grown, largestGoalBytes)
+    let sum = overflow ? UInt64.max : (product / 100).plus(live)
+    let grown = max(minimumHeapBytes, sum == .max ? sum : sum - input.external_bytes)
+    goals.now = max(grown, goals.now)
     let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
-    return limitBytes > 0 ? min(goal, limitBytes) : goal
+    return min(goal, limitedBytes(input))
+  }
+
+  // MARK: Limits
+
+  /// What the limits leave for the heap.
+  private func limitedBytes(_ input: tri_pacing_input) -> UInt64 {
+    let hard = limitBytes > 0 ? limitBytes.minus(input.external_bytes) : .max
+    let others = input.external_bytes.plus(input.metadata_bytes)
+    let soft = softLimitBytes > 0 ? softLimitBytes.minus(others) : .max
+    return min(hard, soft)
+  }
+
+  /// What is wanted, or more: where a limit asks for more cycles than are reasonable.
+  private mutating func runwayBytes(_ wanted: UInt64, _ input: tri_pacing_input) -> UInt64 {
+    let room = limitedBytes(input).minus(input.live_bytes)
+    // Where there is more room than wanted it is not the limit that asks for cycles.
+    let allowed = limiter.runway(room: room)
+    return limiter.isEngaged ? max(wanted, allowed) : wanted
+  }
+
+  /// Below it again: by a sixteenth, or the two events would take turns.
+  private func exceedsLimit(_ input: tri_pacing_input) -> Bool {
+    if limiter.isEngaged { return true }
+    // What was allocated while marking was found alive, whatever it is: the next cycle knows.
+    let live = input.live_bytes.minus(input.allocated_while_marking_bytes).plus(input.external_bytes)
+    let soft = live.plus(input.metadata_bytes)
+    if softLimitBytes > 0 && soft > (isLimitExceeded ? softLimitBytes / 16 * 15 : softLimitBytes) { return true }
+    if limitBytes > 0 && live > (isLimitExceeded ? limitBytes / 16 * 15 : limitBytes) { return true }
+    // What failed may have been a large object: while pages are short.
+    let used = input.used_bytes.plus(input.external_bytes)
+    return input.allocation_failed && limitBytes > 0 && used > limitBytes / 16 * 15
   }
 
   /// Half a cache, within reason: below half a MiB the cycles themselves cost more than the misses.
@@ -138,10 +211,11 @@ public struct Pacer: Sendable {
     min(max(cache / 2, 512 << 10), 2 << 20)
   }
 
-  /// What is kept of the runway for allocation while marking: a sixteenth to a half of it.
-  private func reserveBytes(runway: UInt64) -> UInt64 {
-    let expected = allocatedWhileMarkingBytes + allocatedWhileMarkingBytes / 4
-    return min(max(expected, runway / 16), runway / 8)
+  /// What is kept of the runway for allocation while marking: a sixteenth to an eighth of it, as assists do the rest;
+  /// up to a half where it is a limit that would be overshot.
+  private func reserveBytes(runway: UInt64, markNs: UInt64, isTight: Bool) -> UInt64 {
+    let expected = allocationWhileMarking * Double(markNs) * markNsPerCPUNs * 1.25
+    return min(max(UInt64(min(expected, 1e18)), runway / 16), isTight ? runway / 2 : runway / 8)
   }
 
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
@@ -161,4 +235,15 @@ public struct Pacer: Sendable {
     let (scaled, overflow) = (objects + objects / 4).multipliedReportingOverflow(by: 1 << 20)
     return overflow ? UInt32.max : UInt32(clamping: scaled / max(reserve, 1 << 16))
   }
+}
+
+extension UInt64 {
+  /// The sum, or the largest number.
+  fileprivate func plus(_ other: UInt64) -> UInt64 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+
+  /// The difference, or 0.
+  fileprivate func minus(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
 }

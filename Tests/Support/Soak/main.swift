@@ -2,6 +2,7 @@
 // more begins with the contract about resident memory, at 1 GiB.
 //
 // usage: tricolor-soak [seconds] [first seed]
+//        tricolor-soak limit [repetitions] [soft | hard | both] [MiB]    slow leaks under a limit: Limits.swift
 
 import TricolorModel
 
@@ -104,10 +105,11 @@ private func configurations(seed: UInt64) -> [(name: String, options: model_opti
 }
 
 private let arguments = CommandLine.arguments
+if arguments.count > 1 && arguments[1] == "limit" { exit(soakLimits(Array(arguments.dropFirst(2)))) }
 guard let seconds = arguments.count > 1 ? Int(arguments[1]) : 600,
   let firstSeed = arguments.count > 2 ? UInt64(arguments[2]) : UInt64(time(nil))
 else {
-  print("usage: tricolor-soak [seconds] [first seed]")
+  print("usage: tricolor-soak [seconds] [first seed] | limit [repetitions] [soft | hard | both] [MiB]")
   exit(2)
 }
 // Not in a short run: sanitizers hold several times the memory.

@@ -1,0 +1,134 @@
+// Limits: a program that leaks slowly under a limit, again and again. Each time it must end with the event, what it kept
+// must be whole, and dropping it must bring the heap back below the limit. Prints how long it took to the event once
+// the limit was reached, and which part of the CPU time the collector had on the way.
+
+import CTricolor
+import TricolorC
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+private struct Told {
+  var exceededNs: UInt64 = 0
+  var exceeded = 0
+  var recovered = 0
+}
+private nonisolated(unsafe) var told = Told()
+
+private func monotonicNs(_ clock: clockid_t) -> UInt64 {
+  var now = timespec()
+  clock_gettime(clock, &now)
+  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
+private func fail(_ sentence: String) -> Never {
+  print("FAILED: \(sentence)")
+  exit(1)
+}
+
+private func statistics(_ heap: OpaquePointer) -> tri_statistics {
+  var statistics = tri_statistics()
+  heapStatistics(heap, &statistics)
+  return statistics
+}
+
+/// Of 64 nodes of 128 bytes one is kept; words 1 to 15 hold its number.
+private func leak(_ isHard: Bool, _ limitBytes: UInt64) {
+  told = Told()
+  var options = tri_options()
+  tri_options_init(&options)
+  options.read_environment = 0
+  options.trace = 1
+  options.soft_limit_bytes = isHard ? UInt64.max : limitBytes
+  options.limit_bytes = isHard ? limitBytes : 0
+  var made: OpaquePointer?
+  var attached: UnsafeMutablePointer<tri_mutator>?
+  guard heapCreate(&options, &made) == .ok, let heap = made,
+    tri_attach(heap, UInt32(TRI_ATTACH_PRECISE), &attached) == .ok, let mutator = attached
+  else { fail("no heap") }
+  tri_events_set(
+    heap,
+    { event, _ in
+      if event.pointee.kind == UInt32(TRI_EVENT_HEAP_LIMIT_EXCEEDED) {
+        told.exceeded += 1
+        told.exceededNs = event.pointee.time_ns
+      }
+      if event.pointee.kind == UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED) { told.recovered += 1 }
+    }, nil)
+  // Only its reference at word 0 is one.
+  var description = tri_layout_description()
+  description.form = .mask
+  description.prefix_words = 1
+  description.prefix_mask = 1
+  var layout: OpaquePointer?
+  guard tri_layout_make(heap, &description, &layout) == .ok, let layout else { fail("no layout") }
+  let scope = tri_scope_begin(mutator)
+  let head = tri_scope_slot(mutator, nil)!
+
+  let began = monotonicNs(CLOCK_MONOTONIC)
+  let beganCPU = monotonicNs(CLOCK_PROCESS_CPUTIME_ID)
+  var reachedNs: UInt64 = 0
+  var kept = 0
+  var isFull = false
+  while told.exceeded == 0 && !isFull {
+    for step in 0..<64 {
+      guard let node = tri_alloc(mutator, layout, 128) else {
+        isFull = true
+        break
+      }
+      if step > 0 { continue }
+      tri_init(mutator, node, node, head.pointee)
+      for word in 1..<16 { node.storeBytes(of: kept, toByteOffset: 8 * word, as: Int.self) }
+      head.pointee = node
+      kept += 1
+    }
+    // The limit is reached: what is alive leaves a tenth of it.
+    if reachedNs == 0 && UInt64(kept) * 128 > limitBytes / 10 * 9 { reachedNs = monotonicNs(CLOCK_MONOTONIC) }
+    if UInt64(kept) * 128 > 2 * limitBytes { fail("twice the limit is alive and nobody was told") }
+  }
+  let now = monotonicNs(CLOCK_MONOTONIC)
+  let processNs = monotonicNs(CLOCK_PROCESS_CPUTIME_ID) - beganCPU
+  let end = statistics(heap)
+  let collectorNs = end.mark_ns_total + end.sweep_ns_total + end.assist_ns_total
+  if isFull && !isHard { fail("an allocation failed without a hard limit") }
+  if told.exceeded != 1 { fail("\(told.exceeded) events") }
+
+  var node = head.pointee
+  for number in stride(from: kept - 1, through: 0, by: -1) {
+    guard let this = node else { fail("the list ends at \(number) of \(kept)") }
+    for word in 1..<16 where this.load(fromByteOffset: 8 * word, as: Int.self) != number {
+      fail("node \(number) is broken")
+    }
+    node = this.load(as: UnsafeMutableRawPointer?.self)
+  }
+  if node != nil { fail("the list is too long") }
+  head.pointee = nil
+  collect(heap, .forceBlock)
+  if told.recovered != 1 { fail("\(told.recovered) recoveries") }
+  if tri_alloc(mutator, layout, 128) == nil { fail("nothing can be allocated after the recovery") }
+  tri_scope_end(mutator, scope)
+  guard tri_detach(mutator) == .ok, heapDestroy(heap) == .ok else { fail("the heap does not end") }
+
+  func ms(_ ns: UInt64) -> UInt64 { ns / 1_000_000 }
+  let late = reachedNs == 0 ? "before nine tenths were alive" : "\(ms(now - reachedNs)) ms after nine tenths were alive"
+  let share = Int(Double(collectorNs) / Double(processNs) * 100)
+  print(
+    "\(isHard ? "hard" : "soft") \(limitBytes >> 20) MiB:",
+    "event after \(ms(now - began)) ms with \((kept * 128) >> 20) MiB alive, \(late)\(isFull ? ", an allocation failed" : "");",
+    "\(end.cycles) cycles, collector \(share) % of \(ms(processNs)) ms CPU,",
+    "held \((end.mapped_bytes + end.metadata_bytes) >> 20) MiB")
+  fflush(nil)
+}
+
+func soakLimits(_ arguments: [String]) -> Int32 {
+  let count = arguments.count > 0 ? Int(arguments[0]) ?? 1 : 1000
+  let kind = arguments.count > 1 ? arguments[1] : "both"
+  let mib = arguments.count > 2 ? UInt64(arguments[2]) ?? 256 : 256
+  for repetition in 0..<count {
+    let isHard = kind == "hard" || (kind == "both" && repetition % 2 == 1)
+    leak(isHard, mib << 20)
+  }
+  print("\(count) repetitions passed, 0 failed")
+  return 0
+}

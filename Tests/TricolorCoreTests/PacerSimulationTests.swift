@@ -1,0 +1,429 @@
+// PacerSimulationTests: the real pacer drives a heap of numbers through hours that take no time: a virtual clock, one
+// collector, mutators that allocate at a rate, mark when they owe, and share what they hold.
+
+import CTricolor
+import Testing
+
+@testable import TricolorCore
+
+private let mib: UInt64 = 1 << 20
+private let second: UInt64 = 1_000_000_000
+
+private struct Simulation {
+  static let objectBytes = 64.0
+
+  // What the program does.
+  var reachable: Double
+  /// By all mutators, per nanosecond in which they run.
+  var bytesPerNs = 0.3
+  /// Of what is allocated, stays reachable.
+  var leaked = 0.0
+  var markNsPerObject = 20.0
+  var sweepNsPerByte = 0.002
+  var mutators: UInt32 = 2
+  var external: UInt64 = 0
+
+  // What happens.
+  var pacer: Pacer
+  private(set) var plan = tri_pacing()
+  private(set) var found = 0.0
+  private(set) var nowNs: UInt64 = second
+  private(set) var processNs: UInt64 = second
+  private(set) var collectorNs: UInt64 = 0
+  private(set) var assistNs: UInt64 = 0
+  private(set) var allocated: UInt64 = 0
+  private(set) var touched = 0.0
+  private(set) var peak = 0.0
+  private(set) var cycles = 0
+  private(set) var events: [Bool] = []
+
+  init(
+    live: UInt64, percent: UInt32 = 100, minimum: UInt64 = 4 << 20, soft: UInt64 = 0, hard: UInt64 = 0,
+    change: (inout Simulation) -> Void = { _ in }
+  ) {
+    reachable = Double(live)
+    pacer = Pacer(growthPercent: percent, minimumHeapBytes: minimum, limitBytes: hard, generations: .off)
+    pacer.softLimitBytes = soft
+    change(&self)
+    found = reachable
+    plan = pacer.plan(after: input(marked: 0, wallNs: 0, cpuNs: 0, whileMarking: 0))
+  }
+
+  private var isLimited: Bool { pacer.limitBytes > 0 || pacer.softLimitBytes > 0 }
+
+  private func input(marked: Double, wallNs: UInt64, cpuNs: UInt64, whileMarking: Double) -> tri_pacing_input {
+    var input = tri_pacing_input()
+    input.live_bytes = UInt64(found)
+    input.live_objects = UInt64(found / Self.objectBytes)
+    input.touched_bytes = UInt64(touched)
+    input.used_bytes = UInt64(found)
+    input.allocated_while_marking_bytes = UInt64(whileMarking)
+    input.marked_objects = UInt64(marked)
+    input.mark_cpu_ns = cpuNs
+    input.mark_wall_ns = wallNs
+    input.cache_bytes = 2 << 20
+    input.mutators = mutators
+    input.now_ns = nowNs
+    input.external_bytes = external
+    input.allocated_bytes = allocated
+    input.process_cpu_ns = isLimited ? processNs : 0
+    input.collector_cpu_ns = isLimited ? collectorNs + assistNs : 0
+    return input
+  }
+
+  /// Mutators alone; what they allocate.
+  private mutating func run(_ ns: Double) -> Double {
+    nowNs += UInt64(ns)
+    processNs += UInt64(ns)
+    let bytes = ns * bytesPerNs
+    allocated += UInt64(bytes)
+    reachable += bytes * leaked
+    return bytes
+  }
+
+  /// Nobody runs.
+  mutating func sleep(_ ns: UInt64) { nowNs += ns }
+
+  /// Marks beside the mutators, who owe by the plan's rate, and pay with what the collector marked as long as that
+  /// covers it. Answers what was allocated meanwhile, and how long it took.
+  private mutating func markConcurrently(_ objects: Double) -> (bytes: Double, wallNs: UInt64) {
+    let began = nowNs
+    let step = max(1000, objects * markNsPerObject / 400)
+    let rate = Double(plan.assist_objects_per_mib) / Double(mib)
+    var left = objects
+    var bytes = 0.0
+    var pool = 0.0
+    var owed = 0.0
+    while left > 0 {
+      let marked = min(left, step / markNsPerObject)
+      left -= marked
+      pool += marked
+      collectorNs += UInt64(step)
+      processNs += UInt64(step)
+      owed += step * bytesPerNs * rate
+      let credit = min(pool, owed)
+      pool -= credit
+      owed -= credit
+      let paid = min(owed, left, step / markNsPerObject)
+      left -= paid
+      owed -= paid
+      assistNs += UInt64(paid * markNsPerObject)
+      bytes += run(max(0, step - paid * markNsPerObject))
+      nowNs += UInt64(min(step, paid * markNsPerObject))
+      processNs += UInt64(min(step, paid * markNsPerObject))
+    }
+    return (bytes, nowNs - began)
+  }
+
+  /// Allocates up to the trigger, marks, sweeps, plans; the heap's peak.
+  @discardableResult
+  mutating func cycle() -> Double {
+    let trigger = Double(plan.trigger_bytes)
+    _ = run(trigger / bytesPerNs)
+    let objects = reachable / Self.objectBytes
+    var during: (bytes: Double, wallNs: UInt64) = (0, UInt64(objects * markNsPerObject))
+    if plan.inline_cycles {
+      nowNs += during.wallNs
+      processNs += during.wallNs
+      collectorNs += during.wallNs
+    } else {
+      during = markConcurrently(objects)
+    }
+    peak = found + trigger + during.bytes
+    touched = max(touched, peak)
+    let sweep = UInt64(peak * sweepNsPerByte)
+    collectorNs += sweep
+    processNs += sweep
+    nowNs += sweep
+    // What was allocated while marking is black.
+    found = reachable
+    cycles += 1
+    let wasExceeded = pacer.isLimitExceeded
+    plan = pacer.plan(
+      after: input(
+        marked: objects, wallNs: during.wallNs, cpuNs: UInt64(objects * markNsPerObject), whileMarking: during.bytes))
+    if plan.limit_exceeded != wasExceeded { events.append(plan.limit_exceeded) }
+    return peak
+  }
+
+  mutating func cycles(_ count: Int) { for _ in 0..<count { cycle() } }
+
+  /// Of the CPU time that a number of cycles take, the collector's part, assists included.
+  mutating func share(of count: Int) -> Double {
+    let (collector, process) = (collectorNs + assistNs, processNs)
+    cycles(count)
+    return Double(collectorNs + assistNs - collector) / Double(processNs - process)
+  }
+
+  var goal: Double { Double(plan.goal_bytes) }
+}
+
+@Suite struct PacerSimulationTests {
+  @Test("steady: the goal is met from below, without swinging", arguments: [25, 50, 100, 200, 400] as [UInt32])
+  func steady(_ percent: UInt32) {
+    var heap = Simulation(live: 200 * mib, percent: percent)
+    heap.cycles(10)
+    #expect(heap.goal == Double(200 * mib) * Double(100 + percent) / 100)
+    for _ in 0..<20 {
+      let goal = heap.goal
+      let trigger = heap.plan.trigger_bytes
+      let peak = heap.cycle()
+      #expect(peak <= goal * 1.05, "\(peak / goal)")
+      #expect(peak >= 200 * Double(mib) + (goal - 200 * Double(mib)) * 0.8, "a cycle that comes too soon wastes runway")
+      #expect(abs(Double(heap.plan.trigger_bytes - trigger)) <= 0.01 * Double(trigger))
+    }
+    // Marking 200 MiB of 64-byte objects, for each runway that is allocated at 0.3 bytes per nanosecond.
+    let mark = Double(200 * mib) / 64 * 20
+    let run = Double(200 * mib) * Double(percent) / 100 / 0.3
+    let share = heap.share(of: 10)
+    #expect(share < 1.25 * mark / (mark + run) + 0.02, "\(share)")
+  }
+
+  @Test("off: nothing is triggered, and nobody owes")
+  func off() {
+    let heap = Simulation(live: 200 * mib, percent: .max)
+    #expect(heap.plan.trigger_bytes == .max && !heap.plan.limit_exceeded)
+  }
+
+  @Test("where the collector keeps up, nobody assists")
+  func credit() {
+    var heap = Simulation(live: 100 * mib) { $0.bytesPerNs = 0.05 }
+    heap.cycles(5)
+    let before = heap.assistNs
+    heap.cycles(10)
+    #expect(heap.assistNs == before)
+  }
+
+  @Test("a step up is followed in one cycle, and met in the next")
+  func stepUp() {
+    var heap = Simulation(live: 30 * mib)
+    heap.cycles(10)
+    heap.reachable = Double(300 * mib)
+    heap.cycle()
+    #expect(heap.goal == Double(600 * mib))
+    for _ in 0..<5 {
+      let goal = heap.goal
+      #expect(heap.cycle() <= goal * 1.05)
+    }
+  }
+
+  @Test("a step down is followed after a few cycles and seconds, although the memory was touched")
+  func stepDown() {
+    var heap = Simulation(live: 300 * mib)
+    heap.cycles(10)
+    #expect(heap.goal == Double(600 * mib))
+    heap.reachable = Double(30 * mib)
+    heap.cycle()
+    #expect(heap.goal > Double(500 * mib), "what was touched is used, for a while")
+    let began = heap.nowNs
+    var cycles = 0
+    while heap.goal > Double(60 * mib) && cycles < 100 {
+      heap.cycle()
+      cycles += 1
+    }
+    #expect(heap.goal == Double(60 * mib))
+    #expect(cycles >= Pacer.goalEpochCycles && cycles <= 2 * Pacer.goalEpochCycles + 4, "\(cycles)")
+    #expect(heap.nowNs - began < 60 * second)
+  }
+
+  @Test("a heap that breathes keeps its goal: what it needed a moment ago it needs again")
+  func breathing() {
+    var heap = Simulation(live: 100 * mib)
+    heap.cycles(10)
+    var goals: [Double] = []
+    for round in 0..<40 {
+      heap.reachable = Double((round % 4 == 0 ? 100 : 50) * mib)
+      heap.cycle()
+      goals.append(heap.goal)
+    }
+    #expect(goals.allSatisfy { $0 > Double(170 * mib) }, "\(goals)")
+  }
+
+  @Test("a ramp: growing by a twentieth each cycle overshoots little")
+  func ramp() {
+    var heap = Simulation(live: 20 * mib)
+    for _ in 0..<60 {
+      let goal = heap.goal
+      #expect(heap.cycle() <= goal * 1.06)
+      heap.reachable *= 1.05
+    }
+    #expect(heap.goal > Double(600 * mib))
+  }
+
+  @Test("idle time changes nothing")
+  func idle() {
+    var heap = Simulation(live: 100 * mib, soft: 400 * mib)
+    heap.cycles(10)
+    let before = heap.plan
+    for _ in 0..<5 {
+      heap.sleep(1000 * second)
+      heap.cycle()
+      #expect(heap.plan.goal_bytes == before.goal_bytes && !heap.plan.limit_exceeded)
+      #expect(abs(heap.plan.trigger_bytes - before.trigger_bytes) < before.trigger_bytes / 10)
+    }
+  }
+
+  @Test("a storm of allocation is answered by assists, and over when it is over")
+  func storm() {
+    var heap = Simulation(live: 100 * mib)
+    heap.cycles(10)
+    let calm = heap.plan
+    heap.bytesPerNs = 6
+    heap.cycle()
+    let before = heap.assistNs
+    for _ in 0..<20 {
+      let goal = heap.goal
+      let peak = heap.cycle()
+      #expect(peak <= goal * 1.3, "\(peak / goal)")
+    }
+    #expect(heap.assistNs > before)
+    #expect(heap.goal == Double(calm.goal_bytes), "overshoot does not raise the goal")
+    heap.bytesPerNs = 0.3
+    heap.cycles(20)
+    #expect(abs(heap.plan.trigger_bytes - calm.trigger_bytes) < calm.trigger_bytes / 50)
+  }
+
+  @Test("the reserve follows a step in what is alive, not what the last cycle happened to allocate")
+  func reserve() {
+    var heap = Simulation(live: 50 * mib) { $0.bytesPerNs = 0.12 }
+    heap.cycles(20)
+    func reserve() -> Double { heap.goal - heap.reachable - Double(heap.plan.trigger_bytes) }
+    let before = reserve()
+    heap.reachable *= 4
+    heap.cycle()
+    #expect(reserve() > 3.5 * before, "\(reserve() / before)")
+  }
+
+  @Test("tiny heaps get the minimum, or stay in the cache")
+  func tiny() {
+    for live in [0, 1000, 30_000] as [UInt64] {
+      var heap = Simulation(live: live, minimum: 8 * mib)
+      heap.cycles(20)
+      #expect(heap.goal == Double(8 * mib) && heap.plan.inline_cycles)
+      heap.mutators = 1
+      heap.cycles(2)
+      #expect(heap.goal <= Double(live + 2 * mib))
+    }
+  }
+
+  // MARK: Limits
+
+  @Test("a slow leak: the soft limit is kept at half of the CPU time at most, then left, and told once")
+  func leak() {
+    let limit = 256 * mib
+    var heap = Simulation(live: 20 * mib, soft: limit) { $0.leaked = 0.01 }
+    while !heap.plan.limit_exceeded && heap.cycles < 100_000 {
+      let before = heap.goal
+      let peak = heap.cycle()
+      #expect(before <= Double(limit) && peak <= Double(limit) * 1.03, "kept on the way")
+    }
+    #expect(heap.events == [true])
+    #expect(heap.found > Double(limit) * 0.5 && heap.found < Double(limit))
+    #expect(heap.pacer.limiter.isEngaged && heap.plan.assist_objects_per_mib == 0)
+    #expect(heap.goal > Double(limit), "the heap may grow past its limit")
+    let whole = Double(heap.collectorNs + heap.assistNs) / Double(heap.processNs)
+    #expect(whole <= 0.5, "\(whole)")
+    // On and on: never more than a little above half.
+    for _ in 0..<20 {
+      let share = heap.share(of: 20)
+      #expect(share <= 0.55 && share >= 0.3, "\(share)")
+    }
+    #expect(heap.events == [true])
+  }
+
+  @Test("what is dropped ends the excursion, and the next is told again")
+  func recovery() {
+    var heap = Simulation(live: 200 * mib, soft: 256 * mib) { $0.leaked = 0.01 }
+    while heap.events.isEmpty && heap.cycles < 10_000 { heap.cycle() }
+    heap.leaked = 0
+    heap.reachable = Double(100 * mib)
+    heap.cycles(3)
+    #expect(heap.events == [true, false] && !heap.pacer.limiter.isEngaged)
+    #expect(heap.goal <= Double(256 * mib) && heap.plan.assist_objects_per_mib > 0)
+    heap.leaked = 0.01
+    while heap.events.count == 2 && heap.cycles < 20_000 { heap.cycle() }
+    #expect(heap.events == [true, false, true])
+  }
+
+  @Test("alive just below what half of the CPU time can keep: the limiter does not swing")
+  func edge() {
+    for live in stride(from: 100, through: 250, by: 10) {
+      var heap = Simulation(live: UInt64(live) * mib, soft: 256 * mib)
+      heap.cycles(400)
+      #expect(heap.events.count <= 1, "\(live): \(heap.events)")
+      #expect(heap.share(of: 50) <= 0.56, "\(live)")
+    }
+  }
+
+  @Test("a limit below what is alive is told at once and costs half of the time at most")
+  func below() {
+    var heap = Simulation(live: 100 * mib, soft: 50 * mib)
+    #expect(heap.plan.limit_exceeded)
+    heap.cycles(50)
+    #expect(heap.share(of: 50) <= 0.55)
+    heap.pacer.softLimitBytes = 1000 * mib
+    heap.cycle()
+    #expect(!heap.plan.limit_exceeded && !heap.pacer.limiter.isEngaged)
+  }
+
+  @Test("near the hard limit cycles do not take more than half of the time either")
+  func hard() {
+    var heap = Simulation(live: 200 * mib, hard: 210 * mib)
+    heap.cycles(100)
+    #expect(heap.share(of: 50) <= 0.55)
+    #expect(heap.events == [true])
+  }
+
+  @Test("what was allocated while marking may be garbage: a limit is not exceeded by that")
+  func floating() {
+    var pacer = Pacer(growthPercent: 100, minimumHeapBytes: 4 << 20, generations: .off)
+    pacer.softLimitBytes = 256 * mib
+    var input = tri_pacing_input()
+    input.live_bytes = 300 * mib
+    input.live_objects = 1_000_000
+    input.allocated_while_marking_bytes = 200 * mib
+    #expect(!pacer.plan(after: input).limit_exceeded)
+    input.allocated_while_marking_bytes = 20 * mib
+    #expect(pacer.plan(after: input).limit_exceeded)
+  }
+
+  @Test("near a limit a cycle begins early enough for what will be allocated meanwhile")
+  func tight() {
+    func reserve(soft: UInt64) -> Double {
+      var heap = Simulation(live: 150 * mib, soft: soft) { $0.bytesPerNs = 1 }
+      heap.cycles(6)
+      return (heap.goal - heap.found - Double(heap.plan.trigger_bytes)) / (heap.goal - heap.found)
+    }
+    #expect(reserve(soft: 0) <= 0.13)
+    #expect(reserve(soft: 256 * mib) > 0.2)
+  }
+
+  @Test("a program that mostly sleeps may collect as much as it needs to")
+  func sleepy() {
+    var heap = Simulation(live: 200 * mib, soft: 230 * mib)
+    for _ in 0..<50 {
+      heap.cycle()
+      heap.sleep(10 * second)
+    }
+    #expect(heap.events == [] && heap.goal <= Double(230 * mib))
+  }
+
+  @Test("external bytes are alive, too: they raise the goal, and fill a limit")
+  func external() {
+    let plain = Simulation(live: 100 * mib)
+    let more = Simulation(live: 100 * mib) { $0.external = 100 * mib }
+    #expect(plain.goal == Double(200 * mib))
+    #expect(more.goal == Double(300 * mib), "200 MiB alive may become 400, of which 100 are outside")
+    let limited = Simulation(live: 100 * mib, soft: 250 * mib) { $0.external = 100 * mib }
+    #expect(limited.goal == Double(150 * mib))
+    #expect(Simulation(live: 100 * mib, hard: 250 * mib) { $0.external = 100 * mib }.goal == Double(150 * mib))
+    #expect(Simulation(live: 100 * mib, soft: 190 * mib) { $0.external = 100 * mib }.plan.limit_exceeded)
+  }
+
+  @Test("growth off under a soft limit: the limit alone starts cycles")
+  func offWithLimit() {
+    var heap = Simulation(live: 50 * mib, percent: .max, soft: 400 * mib)
+    #expect(heap.goal == Double(400 * mib) && heap.plan.trigger_bytes < .max)
+    for _ in 0..<5 { #expect(heap.cycle() <= Double(400 * mib) * 1.03) }
+  }
+}
