@@ -32,6 +32,10 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
+  TRI_STEP_WEAK_LOAD TRI_SWIFT(weakLoad),
+  TRI_STEP_WEAK_LOAD_UNSWEPT TRI_SWIFT(weakLoadUnswept), ///< a sweep is running: the mark may have to tell
+  TRI_STEP_TIES_SWEEP TRI_SWIFT(tiesSweep),  ///< a span's weak references and cleanups are about to be looked at
+  TRI_STEP_EPHEMERONS TRI_SWIFT(ephemerons), ///< all ephemerons are about to be looked at
   TRI_STEP_COUNT TRI_SWIFT(count),
 } tri_step_point;
 typedef void tri_step_function(tri_step_point point);
@@ -66,8 +70,13 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),     ///< a mark bit where nothing is allocated
   TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span
   TRI_BREAK_LIVE_COUNT TRI_SWIFT(liveCount),         ///< a span that counts too many live slots
+  TRI_BREAK_UNSEEN_MARK TRI_SWIFT(unseenMark),       ///< an object marked after ephemerons were looked at
+  TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),             ///< a span that forgets that something hangs on its objects
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
+/// Steps of the collector's own, out of their order.
+void tri_testing_look_at_ephemerons(tri_heap *heap);
+void tri_testing_sweep_ties(tri_heap *heap, const void *object);
 /// The size-class table.
 uint32_t tri_testing_span_bytes(uint32_t size_class);
 uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word);

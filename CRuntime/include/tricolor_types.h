@@ -60,6 +60,10 @@ typedef struct tri_layout tri_layout;
 typedef struct tri_handle tri_handle;
 /// A bag of spare objects that every cycle empties at its very start (S4).
 typedef struct tri_pool tri_pool;
+/// A reference that does not keep its object alive.
+typedef struct tri_weak tri_weak;
+/// A pair of key and value: the value is alive as long as the key is.
+typedef struct tri_ephemeron tri_ephemeron;
 
 /// What a call that can fail for an honest reason answers.
 typedef enum TRI_CLOSED_ENUM tri_status {
@@ -178,6 +182,9 @@ typedef struct tri_options {
   /// reference; the marker skips it. tag_mask 0 (the default) means no immediates.
   uint64_t tag_mask;
   uint64_t tag_value;
+  /// 1: cleanups run only where the embedder calls tri_cleanups_run(). 0 (the default): on a thread of the heap's own,
+  /// which is started when the first is due.
+  uint32_t manual_cleanups;
   /// 1: ask for huge pages under the heap. Default 0.
   uint32_t huge_pages;
   /// 1 (the default): TRICOLOR_... environment variables override the fields they name.

@@ -1,6 +1,7 @@
 #include "tricolor_testing.h"
 
 #include "base/step.h"
+#include "collect/ephemerons.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
 #include "os/vm.h"
@@ -94,7 +95,16 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     span->live_slots = span->slots + 1;
     return;
   }
+  case TRI_BREAK_UNSEEN_MARK: collect->marked_objects++; return;
+  case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
   }
+}
+
+void tri_testing_look_at_ephemerons(tri_heap *heap) {
+  tri_ephemerons_shade(&heap->world.collect);
+}
+void tri_testing_sweep_ties(tri_heap *heap, const void *object) {
+  tri_ties_sweep(&heap->world.collect, tri_span_at(&heap->world.collect.spans, (uintptr_t)object));
 }
 
 uint32_t tri_testing_span_bytes(uint32_t size_class) {
