@@ -166,6 +166,59 @@ void tri_stops_observe(tri_heap *heap, tri_stop_function *TRI_NULLABLE function,
 /// 1 GiB, and what is allocated afterwards pays for fresh pages. Traps in hooks, and in tracers, root functions and
 /// destroy callbacks that run inside a cycle or sweep. What the system refuses stays as it was, and free.
 uint64_t tri_trim(tri_heap *heap);
+// MARK: Weak references, ephemerons, cleanups
+//
+// None of them keeps its object alive. What they are tied to is the start of a live object, or the process stops; the
+// empty object is one that never ends. An object ends when a cycle finds that nothing reaches it (a moment after the
+// cycle's last stop: when its span is swept), in tri_free(), and when its heap is destroyed; tri_resize() leaves
+// everything as it is. Not while marking is being completed (TRI_PHASE_MARK_TERMINATION), where nothing is allocated
+// either. Each costs 16 bytes, and 16 more for weak references and ephemerons; making one takes a lock.
+
+/// A weak reference to an object. Several to one object share their memory, and may be the same pointer: each is freed
+/// once. Errors: TRI_OUT_OF_MEMORY (nothing was changed).
+tri_status tri_weak_make(tri_mutator *mutator, void *object, tri_weak *TRI_NULLABLE *TRI_NONNULL out_weak);
+/// The object, which the caller keeps alive by holding it, or NULL: from the last stop of the cycle that found it
+/// unreachable, or from tri_free() on. A few loads; while a sweep is under way it takes a lock. No safepoint.
+void *TRI_NULLABLE tri_weak_get(tri_mutator *mutator, const tri_weak *weak);
+/// Any thread, attached or not. Freeing once too often stops the process where it is noticed.
+void tri_weak_free(tri_heap *heap, tri_weak *weak);
+
+/// An ephemeron: as long as the key is alive, so is the value, even where the value refers to the key. `value` is NULL
+/// or an object of this heap. Cycles look at every ephemeron a few times while marking beside the mutators, and not in
+/// the final stop unless there are few. Errors: TRI_OUT_OF_MEMORY (nothing was changed).
+tri_status tri_ephemeron_make(tri_mutator *mutator, void *key, void *TRI_NULLABLE value,
+                              tri_ephemeron *TRI_NULLABLE *TRI_NONNULL out_ephemeron);
+/// Key and value, as tri_weak_get(): NULL once the key has ended.
+void *TRI_NULLABLE tri_ephemeron_key(tri_mutator *mutator, const tri_ephemeron *ephemeron);
+void *TRI_NULLABLE tri_ephemeron_value(tri_mutator *mutator, const tri_ephemeron *ephemeron);
+/// Does nothing once the key has ended. Takes a lock.
+void tri_ephemeron_set_value(tri_mutator *mutator, tri_ephemeron *ephemeron, void *TRI_NULLABLE value);
+/// Any thread, attached or not. A second free stops the process where it is noticed.
+void tri_ephemeron_free(tri_heap *heap, tri_ephemeron *ephemeron);
+
+/// Called once when an object has ended. It cannot see the object; the context must not be, or lead to, one of the
+/// heap. It runs without locks, on the heap's cleanup thread or in tri_cleanups_run(), on a thread that is not
+/// attached: to use the heap it attaches, and detaches again. It must return (no longjmp, no C++ exception). One that
+/// blocks delays the others, and nothing else. It must not destroy its own heap.
+typedef void tri_cleanup_function(void *TRI_NULLABLE context);
+/// Names a cleanup that was added.
+typedef struct tri_cleanup {
+  uintptr_t object;
+  uint64_t record;
+} tri_cleanup;
+/// Has the function called after the object has ended: exactly once for each time it was added, in no promised order.
+/// tri_heap_destroy() calls those that are left, of live objects too. `out_cleanup` may be NULL.
+/// Errors: TRI_OUT_OF_MEMORY (nothing was changed).
+tri_status tri_cleanup_add(tri_mutator *mutator, void *object, tri_cleanup_function *function,
+                           void *TRI_NULLABLE context, tri_cleanup *TRI_NULLABLE out_cleanup);
+/// True if the cleanup was taken back and will not run; false if its object has ended, or it was cancelled before. Any
+/// thread.
+bool tri_cleanup_cancel(tri_heap *heap, tri_cleanup cleanup);
+/// Runs up to `max` cleanups that are due, on the calling thread; how many those were. With
+/// tri_options.manual_cleanups this is how they run; without, it helps the cleanup thread.
+size_t tri_cleanups_run(tri_heap *heap, size_t max);
+/// Cleanups that are due and not yet begun; by the time the caller looks it may be others.
+size_t tri_cleanups_due(tri_heap *heap);
 
 // MARK: Pools and hooks (S4)
 

@@ -33,6 +33,10 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
   TRI_STEP_SCAVENGE TRI_SWIFT(scavenge), ///< pages of a chunk are held; only the scavenge lock is
+  TRI_STEP_WEAK_LOAD TRI_SWIFT(weakLoad),
+  TRI_STEP_WEAK_LOAD_UNSWEPT TRI_SWIFT(weakLoadUnswept), ///< a sweep is running: the mark may have to tell
+  TRI_STEP_TIES_SWEEP TRI_SWIFT(tiesSweep),  ///< a span's weak references and cleanups are about to be looked at
+  TRI_STEP_EPHEMERONS TRI_SWIFT(ephemerons), ///< all ephemerons are about to be looked at
   TRI_STEP_COUNT TRI_SWIFT(count),
 } tri_step_point;
 typedef void tri_step_function(tri_step_point point);
@@ -76,7 +80,9 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_HELD_COUNT TRI_SWIFT(heldCount),         ///< a page that counts as held by the scavenger, and nobody holds
   TRI_BREAK_DROP_WHILE_SWEEPING TRI_SWIFT(dropWhileSweeping), ///< empty spans go back before they are all swept
   TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),                  ///< the pages that are held are free as well
-  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool),       ///< more marking claimed by allocating threads than was done
+  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool), ///< more marking claimed by allocating threads than was done
+  TRI_BREAK_UNSEEN_MARK TRI_SWIFT(unseenMark), ///< an object marked after ephemerons were looked at
+  TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),       ///< a span that forgets that something hangs on its objects
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The files of control groups are looked for below this directory, as of now; NULL: where they are.
@@ -87,6 +93,9 @@ uint64_t tri_testing_cgroup_cpu_permille(void);
 uint32_t tri_testing_cpu_count(void);
 /// Reads the container's limit again although it is not time.
 void tri_testing_refresh_limits(tri_heap *heap);
+/// Steps of the collector's own, out of their order.
+void tri_testing_look_at_ephemerons(tri_heap *heap);
+void tri_testing_sweep_ties(tri_heap *heap, const void *object);
 /// The size-class table.
 uint32_t tri_testing_span_bytes(uint32_t size_class);
 uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word);

@@ -60,6 +60,10 @@ typedef struct tri_layout tri_layout;
 typedef struct tri_handle tri_handle;
 /// A bag of spare objects that every cycle empties at its very start (S4).
 typedef struct tri_pool tri_pool;
+/// A reference that does not keep its object alive.
+typedef struct tri_weak tri_weak;
+/// A pair of key and value: the value is alive as long as the key is.
+typedef struct tri_ephemeron tri_ephemeron;
 
 /// What a call that can fail for an honest reason answers.
 typedef enum TRI_CLOSED_ENUM tri_status {
@@ -196,6 +200,9 @@ typedef struct tri_options {
   /// that a program that stopped allocating gets back what it dropped. Only once a heap has had its first cycle. At
   /// most a year, default 120000; 0 is off.
   uint64_t periodic_cycle_ms;
+  /// 1: cleanups run only where the embedder calls tri_cleanups_run(). 0 (the default): on a thread of the heap's own,
+  /// which is started when the first is due.
+  uint32_t manual_cleanups;
   /// 1: ask for huge pages under the heap. Default 0. Free memory then goes back in whole chunks of 2 MiB only.
   uint32_t huge_pages;
   /// Milliseconds that memory stays free before the collector thread gives it back to the system, at about 1 % of one

@@ -115,6 +115,9 @@ public struct HeapOptions: Sendable {
   /// Default nil: every reference slot holds a reference or nothing. A `Ref` never is an immediate; this is for
   /// objects that C code fills.
   public var tag: Tag?
+  /// Whether cleanups run only in `Heap.runCleanups`. Default off: a thread of the heap's own runs them, started when
+  /// the first is due.
+  public var runsCleanupsWhenAsked = false
   /// Asks for huge pages under the heap. Default off: faster marking, but stalls were reported elsewhere when the
   /// system assembles them.
   public var usesHugePages = false
@@ -153,6 +156,7 @@ extension HeapOptions {
     options.stress_interval = stressInterval
     options.tag_mask = tag?.mask ?? 0
     options.tag_value = tag?.value ?? 0
+    options.manual_cleanups = runsCleanupsWhenAsked ? 1 : 0
     options.huge_pages = usesHugePages ? 1 : 0
     options.scavenge_after_ms = scavengesAfter.map(milliseconds) ?? 0
     options.read_environment = readsEnvironment ? 1 : 0

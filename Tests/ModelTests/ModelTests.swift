@@ -304,6 +304,7 @@ private func play(_ configuration: Configuration) async {
     redirectStandardError(to: log)
     let result = model_run(scaled.options)
     #expect(result.allocated > 0 && result.cycles > 0 && result.verified_objects > 0, "\(result)")
+    #expect(result.rescued > 0 && result.cleanups > 0, "\(result)")
     #expect(scaled.generations != always || result.cycles_minor > 0, "\(result)")
   }
   if result == nil { Issue.record("\(configuration): the last it said was\n\(lastLines(of: log, 10))") }

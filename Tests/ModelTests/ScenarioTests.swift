@@ -51,4 +51,24 @@ import TricolorModel
   func heldInARegister() async {
     await #expect(processExitsWith: .success) { #expect(scenario_blocked_registers_are_roots()) }
   }
+
+  @Test("a weak load does not answer the object that took the dead one's place")
+  func weakLoadAndReuse() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_weak_load_does_not_answer_the_next_object()) }
+  }
+
+  @Test("weak references of a span that is about to be swept are read, made and freed")
+  func weakAndSweep() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_weak_references_of_a_span_about_to_be_swept()) }
+  }
+
+  @Test("what a weak load answers just before the final stop survives, and what it is the key of")
+  func weakLoadAndStop() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_weak_load_just_before_the_final_stop()) }
+  }
+
+  @Test("what a weak load answers before the barrier is on is not lost")
+  func weakLoadBeforeBarrier() async {
+    await #expect(processExitsWith: .success) { #expect(scenario_weak_load_before_the_barrier_survives()) }
+  }
 }

@@ -10,6 +10,7 @@
 #define tri_store_release(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
 #define tri_store_ordered(place, value) __atomic_store_n((place), (value), __ATOMIC_SEQ_CST)
 #define tri_add_relaxed(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
+#define tri_add_release(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELEASE)
 #define tri_subtract_relaxed(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_RELAXED)
 #define tri_and_relaxed(place, value) __atomic_fetch_and((place), (value), __ATOMIC_RELAXED)
 #define tri_or_relaxed(place, value) __atomic_fetch_or((place), (value), __ATOMIC_RELAXED)

@@ -21,6 +21,7 @@ typedef enum tri_lock_rank {
   TRI_RANK_CLASS,     // one span class: its spans with free slots
   TRI_RANK_SCAVENGE,  // pages on their way back to the system
   TRI_RANK_PAGES,     // free page runs
+  TRI_RANK_TIES,      // weak references, ephemerons, cleanups
   TRI_RANK_GREY,      // shared grey chunks
   TRI_RANK_META,      // memory for descriptors
   TRI_RANK_STOPS,     // records of stops

@@ -6,6 +6,7 @@
 
 #include "collect/grey_queue.h"
 #include "collect/phase.h"
+#include "collect/ties.h"
 #include "span/object.h"
 
 typedef struct tri_sweep_state {
@@ -49,6 +50,7 @@ typedef struct tri_collect {
   pthread_cond_t sweep_done;
   // Called once per sweep, by whoever swept the last unit, before the sweep counts as over. [const]
   void (*sweep_finished)(struct tri_collect *collect);
+  tri_ties ties;
 } tri_collect;
 
 tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, bool huge_pages);

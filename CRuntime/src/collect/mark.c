@@ -37,11 +37,12 @@ static void tri_chunk_push(tri_collect *collect, tri_grey_chunk **chunk, tri_gre
   (*chunk)->items[(*chunk)->count++] = item;
 }
 
+// The count comes after the mark: who knows the count sees the mark (tri_ephemerons_shade).
 TRI_MARK_INLINE bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   const tri_space *space = &collect->spans.space;
   if (!(tri_load_relaxed(&space->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF))
     tri_chunk_push(collect, chunk, offset);
-  tri_add_relaxed(&collect->marked_objects, 1u);
+  tri_add_release(&collect->marked_objects, 1u);
   return true;
 }
 
@@ -52,15 +53,19 @@ TRI_MARK_INLINE bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri
 
 // What an ambiguous word led to may have been a slot waiting in a window, and not wait there any more: its owner takes
 // it out of A, then out of M (tri_window_give_back). Here M first, then A: who finds M clear sees A clear.
-static bool tri_shade_uncertain(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+static bool tri_mark_uncertain(tri_collect *collect, uint64_t offset) {
   const tri_bitmaps *bits = &collect->spans.space.bits;
   uint64_t granule = offset >> TRI_GRANULE_LOG2, bit = UINT64_C(1) << (granule & 63);
   tri_step(TRI_STEP_SHADE);
   if (tri_load_relaxed(&bits->marked[granule >> 6]) & bit) return false;
   if (__atomic_fetch_or(&bits->marked[granule >> 6], bit, __ATOMIC_SEQ_CST) & bit) return false;
-  if (tri_load_ordered(&bits->allocated[granule >> 6]) & bit) return tri_shade_newly(collect, offset, chunk);
+  if (tri_load_ordered(&bits->allocated[granule >> 6]) & bit) return true;
   tri_and_relaxed(&bits->marked[granule >> 6], ~bit);
   return false;
+}
+
+static bool tri_shade_uncertain(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+  return tri_mark_uncertain(collect, offset) && tri_shade_newly(collect, offset, chunk);
 }
 
 static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
@@ -92,6 +97,14 @@ bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chun
   return tri_reference_offset(collect, word, &offset) && tri_shade_uncertain(collect, offset, chunk);
 }
 
+uint32_t tri_mark_precise(tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
+  if (!tri_reference_offset(collect, word, out_offset)) return 0;
+  tri_check_reference(collect, *out_offset);
+  if (!tri_bit_set(collect->spans.space.bits.marked, *out_offset >> TRI_GRANULE_LOG2)) return 0;
+  tri_add_release(&collect->marked_objects, 1u);
+  return 1;
+}
+
 static bool tri_object_start_offset(const tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
   tri_object_place place = tri_object_at(&collect->spans, word);
   if (!place.start) return false;
@@ -106,6 +119,15 @@ uint32_t tri_word_targets(const tri_collect *collect, uintptr_t word, tri_word_k
   if (kind == TRI_WORD_AMBIGUOUS && boundary && tri_object_start_offset(collect, word - 1, &out_offsets[count]))
     count++;
   return count;
+}
+
+uint32_t tri_mark_targets(tri_collect *collect, uintptr_t word, tri_word_kind kind, uint64_t out_offsets[2]) {
+  uint64_t offsets[2];
+  uint32_t count = tri_word_targets(collect, word, kind, offsets), white = 0;
+  for (uint32_t index = 0; index < count; index++)
+    if (tri_mark_uncertain(collect, offsets[index])) out_offsets[white++] = offsets[index];
+  tri_add_release(&collect->marked_objects, white);
+  return white;
 }
 
 void tri_shade_word(tri_collect *collect, uintptr_t word, tri_word_kind kind, tri_grey_chunk **chunk) {
@@ -463,7 +485,7 @@ static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, b
     if (pace && !pace->goes_on(pace, done)) break;
   }
   tri_marker_share_all(marker);
-  tri_add_relaxed(&marker->collect->marked_objects, marker->marked_objects);
+  tri_add_release(&marker->collect->marked_objects, marker->marked_objects);
   marker->marked_objects = 0;
   return scanned;
 }
@@ -534,5 +556,5 @@ void tri_layout_each_reference(const struct tri_layout *layout, const void *obje
   bool conservative = description->form == TRI_LAYOUT_CONSERVATIVE;
   for (uint64_t word = 0; word < bytes / 8; word++)
     if (conservative || (tri_layout_mask_at(description, word) & 1))
-      each(context, slots[word], conservative ? TRI_WORD_INTERIOR : TRI_WORD_PRECISE);
+      each(context, tri_load_relaxed(&slots[word]), conservative ? TRI_WORD_INTERIOR : TRI_WORD_PRECISE);
 }

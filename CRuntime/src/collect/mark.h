@@ -92,6 +92,11 @@ void tri_shade_word(tri_collect *collect, uintptr_t word, tri_word_kind kind, tr
 /// The objects an interior or ambiguous word refers to, as byte offsets from the heap's start; 0 to 2 of them.
 uint32_t tri_word_targets(const tri_collect *collect, uintptr_t word, tri_word_kind kind, uint64_t out_offsets[2]);
 
+/// For who keeps grey objects of its own: marks what a word refers to and answers how many objects of it were white,
+/// and which.
+uint32_t tri_mark_precise(tri_collect *collect, uintptr_t word, uint64_t *out_offset);
+uint32_t tri_mark_targets(tri_collect *collect, uintptr_t word, tri_word_kind kind, uint64_t out_offsets[2]);
+
 /// What tracers and root functions get. Exactly one of the ways is set.
 struct tri_visitor {
   tri_collect *collect;
@@ -101,7 +106,7 @@ struct tri_visitor {
 };
 
 /// The words of an object of `bytes` bytes that its layout says hold references, or may. The slow, simple way:
-/// for checkmark, verification and destroy, never for marking.
+/// for checkmark, verification and chains of ephemerons.
 void tri_layout_each_reference(const struct tri_layout *layout, const void *object, uint64_t bytes, tri_each_word *each,
                                void *context);
 

@@ -107,7 +107,7 @@ static void tri_sweep_merge_freed(tri_collect *collect, tri_span *span, uint64_t
   tri_bitmaps *bits = &collect->spans.space.bits;
   if (tri_load_acquire(&span->has_freed) == 0) return;
   // Before the bits are taken: a free that comes in between sets the flag again.
-  tri_store_ordered(&span->has_freed, 0u);
+  tri_store_ordered(&span->has_freed, (uint16_t)0);
   tri_store_relaxed(&span->freed_slots, 0u);
   for (uint64_t word = first_word; word < first_word + words; word++) {
     uint64_t freed = tri_load_relaxed(&bits->freed[word]);
@@ -215,6 +215,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   bool large = span->state == TRI_SPAN_LARGE;
   uint64_t first_word = tri_space_granule(&spans->space, span->start) >> 6;
   uint64_t words = tri_span_bitmap_words(span);
+  if (tri_span_has_ties(span)) tri_ties_sweep(collect, span);
   if (layout->description.destroy) tri_sweep_destroy_dead(collect, span, layout);
   tri_sweep_merge_freed(collect, span, first_word, words);
   uint32_t live = tri_sweep_count_and_clear(collect, first_word, words);

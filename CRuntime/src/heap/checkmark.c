@@ -1,5 +1,6 @@
 #include "heap/checkmark.h"
 
+#include "collect/ephemerons.h"
 #include "os/vm.h"
 
 typedef struct tri_checker_list {
@@ -32,7 +33,7 @@ static void tri_checker_push(tri_checker *checker, tri_checker_list *list, uintp
   list->items[list->count++] = item;
 }
 
-// Which word of the referrer holds the object; -1 if a tracer found it elsewhere.
+// Which word of the referrer holds the object; -1 if a tracer found it elsewhere, or it is the key of an ephemeron.
 static long long tri_checker_slot(const tri_checker *checker, uintptr_t object) {
   const uintptr_t *words = (const uintptr_t *)checker->referrer;
   size_t count = tri_object_bytes(checker->heap, words) / sizeof *words;
@@ -78,6 +79,15 @@ static void tri_checker_word(void *context, uintptr_t word, tri_word_kind kind) 
   tri_checker_reach(checker, word);
 }
 
+static void tri_checker_value(void *context, uintptr_t value) {
+  tri_checker_word(context, value, TRI_WORD_PRECISE);
+}
+
+// What the empty object, which nobody reaches, is the key of.
+static void tri_checker_ephemeron(void *context, uintptr_t key, uintptr_t value) {
+  if (key == (uintptr_t)tri_empty_object()) tri_checker_value(context, value);
+}
+
 static void tri_checker_drain(tri_checker *checker) {
   const tri_spans *spans = &checker->heap->world.collect.spans;
   while (checker->stack.count) {
@@ -86,6 +96,7 @@ static void tri_checker_drain(tri_checker *checker) {
     checker->referrer = object;
     tri_layout_each_reference(tri_span_layout(spans, span), (const void *)object, tri_span_object_bytes(span),
                               tri_checker_word, checker);
+    if (tri_span_has_ties(span)) tri_ties_each_value(&checker->heap->world.collect, object, tri_checker_value, checker);
   }
   checker->referrer = 0;
 }
@@ -108,6 +119,7 @@ void tri_checkmark(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_each_root(mutator, tri_checker_word, &checker);
   tri_roots_each(&heap->world.roots, tri_checker_word, &checker);
+  tri_ephemerons_each(&heap->world.collect, tri_checker_ephemeron, &checker);
   tri_checker_drain(&checker);
   tri_checker_second_pass(&checker);
   tri_checker_clear_bits(&checker);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/step.h"
+#include "collect/ephemerons.h"
 #include "heap/checkmark.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
@@ -11,7 +12,8 @@
 enum {
   // What a final stop may mark before it gives up and lets marking go on beside the mutators: about 0.1 ms.
   TRI_FINISH_BUDGET_OBJECTS = 2000,
-  TRI_FINISH_ATTEMPTS = 4, // then the stop marks to the end
+  TRI_FINISH_ATTEMPTS = 4,  // then the stop marks to the end
+  TRI_EPHEMERON_ROUNDS = 4, // from then on values are marked the way that follows chains
 };
 
 // ---- Begin and end ----
@@ -39,6 +41,7 @@ void tri_cycle_begin_saved(tri_heap *heap, tri_mode mode, const tri_registers *s
   tri_store_relaxed(&heap->world.cycle_wanted, 0u);
   heap->cycle = (tri_cycle_record){.mode = mode, .start_ns = tri_clock_ns(), .inline_mutator = own != NULL};
   tri_store_relaxed(&heap->world.collect.marked_objects, (uint64_t)0);
+  tri_ephemerons_forget(&heap->world.collect);
   tri_store_relaxed(&heap->world.collect.mark_cpu_ns, (uint64_t)0);
 }
 
@@ -119,6 +122,7 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   tri_cycle_choose_barrier(heap);
   // A second pass counts for itself.
   tri_store_relaxed(&heap->world.collect.marked_objects, (uint64_t)0);
+  tri_ephemerons_forget(&heap->world.collect);
   heap->world.collect.mark_limit_bytes = heap->world.collect.spans.space.committed_bytes;
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
@@ -239,14 +243,24 @@ void tri_cycle_scan_roots(tri_heap *heap) {
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
 }
 
+// Looks at ephemerons, and marks what that shades, until nothing is left to shade.
+static void tri_cycle_follow_ephemerons(tri_heap *heap, void (*mark)(tri_heap *heap)) {
+  for (uint32_t round = 0; tri_ephemerons_shade(&heap->world.collect); round++) {
+    if (round >= TRI_EPHEMERON_ROUNDS) tri_ephemerons_trace(&heap->world.collect);
+    mark(heap);
+  }
+}
+
 void tri_cycle_mark_concurrently(tri_heap *heap) {
-  tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
+  tri_collect *collect = &heap->world.collect;
+  tri_assert_phase(collect, TRI_PHASE_MARK);
   uint32_t found;
   do {
     tri_helpers_mark_beside_mutators(heap);
+    tri_cycle_follow_ephemerons(heap, tri_helpers_mark_beside_mutators);
     found = 0;
     tri_world_handshake(&heap->world, tri_handshake_flush, &found);
-  } while (tri_load_relaxed(&found) || !tri_grey_is_empty(&heap->world.collect.grey));
+  } while (tri_load_relaxed(&found) || !tri_grey_is_empty(&collect->grey) || !tri_ephemerons_are_settled(collect));
 }
 
 // ---- The stop ----
@@ -291,6 +305,23 @@ static void tri_cycle_flush_all(tri_heap *heap) {
   if (heap->world.dijkstra) tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
 }
 
+// In a stop. If anything was marked since ephemerons were looked at last, they have to be looked at again: here if they
+// are few, otherwise beside the mutators, so that the stop does not grow with their number.
+static bool tri_cycle_finish_ephemerons(tri_heap *heap, uint64_t budget) {
+  tri_collect *collect = &heap->world.collect;
+  if (tri_ephemerons_are_settled(collect)) return true;
+  if (tri_load_relaxed(&collect->ties.ephemerons) > budget) return false;
+  for (uint32_t round = 0; tri_ephemerons_shade(collect); round++) {
+    if (round >= TRI_EPHEMERON_ROUNDS) tri_ephemerons_trace(collect);
+    tri_grey_worker_begin(&collect->grey);
+    tri_marker_run(&heap->marker, budget, false);
+    tri_grey_worker_end(&collect->grey);
+    if (!tri_grey_is_empty(&collect->grey)) return false;
+    tri_cycle_recover(heap);
+  }
+  return true;
+}
+
 bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
   tri_assert_world_stopped(&heap->world);
@@ -305,7 +336,8 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
     tri_grey_worker_end(grey);
   }
   if (tri_grey_is_empty(grey)) tri_cycle_recover(heap);
-  bool finished = tri_grey_is_empty(grey);
+  uint64_t budget = to_the_end ? UINT64_MAX : (uint64_t)TRI_FINISH_BUDGET_OBJECTS << attempt;
+  bool finished = tri_grey_is_empty(grey) && tri_cycle_finish_ephemerons(heap, budget);
   if (!finished) heap->world.stops.current.cause = TRI_STOP_UNFINISHED;
   return finished;
 }
@@ -315,14 +347,19 @@ void tri_cycle_reset_scan_state(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) mutator->stack_grey = true;
 }
 
+static void tri_cycle_mark_and_recover(tri_heap *heap) {
+  tri_helpers_mark_in_stop(heap);
+  tri_cycle_recover(heap);
+}
+
 void tri_cycle_mark_stopped(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
   tri_assert_world_stopped(&heap->world);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     if (mutator->stack_grey) tri_mutator_shade(mutator);
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
-  tri_helpers_mark_in_stop(heap);
-  tri_cycle_recover(heap);
+  tri_cycle_mark_and_recover(heap);
+  tri_cycle_follow_ephemerons(heap, tri_cycle_mark_and_recover);
 }
 
 void tri_cycle_assert_marking_complete(tri_heap *heap) {
@@ -330,6 +367,10 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
   TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey) && !tri_grey_has_overflowed(&heap->world.collect.grey),
             "phase markTermination: marking ends with %u chunks of grey objects and %u workers left",
             heap->world.collect.grey.chunk_count, heap->world.collect.grey.workers);
+  TRI_CHECK(tri_ephemerons_are_settled(&heap->world.collect),
+            "phase markTermination: marking ends with %llu objects marked, and ephemerons were looked at after %lld",
+            (unsigned long long)heap->world.collect.marked_objects,
+            (long long)heap->world.collect.ties.marks_looked_at);
   for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
     TRI_CHECK(mutator->barrier.count == 0,
               "phase markTermination: marking ends with %u words in the barrier buffer of thread %llu",
@@ -359,7 +400,10 @@ void tri_cycle_store(tri_heap *heap, void *slot, void *value) {
     tri_shade(collect, tri_barrier_target(collect, (uintptr_t)value), &chunk);
     if (chunk) tri_grey_share(&collect->grey, chunk);
     // A store after the mark was drained: complete it again, so that the end of marking stays proven.
-    if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) tri_helpers_mark_in_stop(heap);
+    if (tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION) {
+      tri_cycle_mark_and_recover(heap);
+      tri_cycle_follow_ephemerons(heap, tri_cycle_mark_and_recover);
+    }
   }
   tri_store_release((void **)slot, value);
 }

@@ -111,6 +111,7 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   tri_helpers_init(heap);
   tri_limits_init(heap);
   tri_periodic_init(heap);
+  tri_cleanups_init(heap);
   tri_collector_thread_init(heap);
   tri_scavenger_init(heap);
   if (!tri_marker_init(&heap->marker, &heap->world.collect)) {
@@ -147,17 +148,16 @@ static void tri_heap_forget_slots(void *collect, const struct tri_window *window
 }
 
 tri_status tri_heap_close(tri_heap *heap) {
-  // Under the lock: a thread that is detaching is done with the heap when it lets go of it.
-  tri_lock_acquire(&heap->world.lock);
-  bool attached = heap->world.mutator_count != 0;
-  tri_lock_release(&heap->world.lock);
-  if (attached) return TRI_MUTATORS_ATTACHED;
+  // A cleanup that runs now may be attached: it ends first.
+  if (!tri_cleanups_close(heap)) return TRI_MUTATORS_ATTACHED;
+  tri_cleanups_run_all(heap);
   tri_scavenger_end(heap);
   tri_collector_thread_destroy(heap);
   tri_helpers_destroy(heap);
   tri_sweep_finish(&heap->world.collect);
   tri_spans_each_orphan(&heap->world.collect.spans, tri_heap_forget_slots, &heap->world.collect);
   tri_heap_destroy_live_objects(heap);
+  tri_cleanups_destroy(heap);
   tri_limits_destroy(heap);
   tri_lock_destroy(&heap->hooks_lock);
   tri_lock_destroy(&heap->cycle_lock);

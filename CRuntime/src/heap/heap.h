@@ -61,6 +61,16 @@ typedef struct tri_scavenger {
   uint64_t ticks;              // [atomic read] looks that found something planned
   uint64_t cpu_ns;             // [atomic read] spent, ever
 } tri_scavenger;
+/// Runs cleanups (heap/cleanups.c).
+typedef struct tri_cleanup_thread {
+  tri_lock lock;
+  pthread_cond_t wake;
+  pthread_t thread;
+  uintptr_t token; // [lock] of the thread
+  bool started;    // [lock]
+  bool wanted;     // [lock] cleanups are due that it has not looked for
+  bool quit;       // [lock; atomic read]
+} tri_cleanup_thread;
 
 struct tri_heap {
   tri_world world;     // first
@@ -74,6 +84,7 @@ struct tri_heap {
   tri_marker marker; // [cycle lock] the collecting thread's
   bool marker_ready;
   tri_collector_thread collector;
+  tri_cleanup_thread cleanups;
   // Totals. [cycle lock; atomic read]
   uint64_t cycles, cycles_forced, cycles_minor;
   uint64_t pause_ns_max, pause_ns_total, mark_ns_total;
@@ -102,6 +113,13 @@ void tri_helpers_mark_in_stop(tri_heap *heap);
 void tri_helpers_mark_beside_mutators(tri_heap *heap);
 bool tri_helpers_init(tri_heap *heap);
 void tri_helpers_destroy(tri_heap *heap);
+void tri_cleanups_init(tri_heap *heap);
+/// The heap is to be closed: ends the cleanup thread. False if mutators are attached; then it goes on.
+bool tri_cleanups_close(tri_heap *heap);
+/// Runs the cleanups of all objects, dead or alive, while the heap is still whole: they may use it. Ends all weak
+/// references.
+void tri_cleanups_run_all(tri_heap *heap);
+void tri_cleanups_destroy(tri_heap *heap);
 void tri_collector_thread_init(tri_heap *heap);
 void tri_collector_thread_destroy(tri_heap *heap);
 /// Whether a background cycle is still to be begun; the caller then begins it.

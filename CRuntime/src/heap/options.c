@@ -164,7 +164,8 @@ static const char *tri_options_complaint(const tri_options *options) {
   if ((uint32_t)options->barrier > TRI_BARRIER_STOP_THE_WORLD) return "barrier is not a known policy";
   if ((uint32_t)options->generations > TRI_GENERATIONS_ALWAYS) return "generations is not a known policy";
   if (options->trace > 2) return "trace is 0, 1 or 2";
-  if (options->checkmark > 1 || options->verify > 1 || options->huge_pages > 1) return "a switch is neither 0 nor 1";
+  if (options->checkmark > 1 || options->verify > 1 || options->huge_pages > 1 || options->manual_cleanups > 1)
+    return "a switch is neither 0 nor 1";
   if (options->tag_value & ~options->tag_mask) return "tag_value has bits outside tag_mask, so no word could match";
   if (options->tag_mask && options->tag_value == 0) return "tag_value 0 would make every reference an immediate";
   if (options->assist_ns_max < 1000 || options->assist_ns_max > 1000000000)

@@ -1,6 +1,7 @@
 #include "tricolor_testing.h"
 
 #include "base/step.h"
+#include "collect/ephemerons.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
 #include "os/cgroup.h"
@@ -111,6 +112,8 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
       collect->spans.space.chunks[chunk].free[0] = ~UINT64_C(0);
     return;
   case TRI_BREAK_ASSIST_POOL: heap->world.assist_pool_objects = -1; return;
+  case TRI_BREAK_UNSEEN_MARK: collect->marked_objects++; return;
+  case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
   }
 }
 
@@ -130,6 +133,13 @@ void tri_testing_refresh_limits(tri_heap *heap) {
   tri_store_relaxed(&heap->limits.container_ns, tri_clock_ns() - TRI_CGROUP_AGE_NS);
   tri_limits_refresh(heap, tri_clock_ns());
   tri_events_deliver(heap);
+}
+
+void tri_testing_look_at_ephemerons(tri_heap *heap) {
+  tri_ephemerons_shade(&heap->world.collect);
+}
+void tri_testing_sweep_ties(tri_heap *heap, const void *object) {
+  tri_ties_sweep(&heap->world.collect, tri_span_at(&heap->world.collect.spans, (uintptr_t)object));
 }
 
 uint32_t tri_testing_span_bytes(uint32_t size_class) {

@@ -1,5 +1,6 @@
 #include "heap/verify.h"
 
+#include "collect/ephemerons.h"
 #include "os/vm.h"
 
 // ---- Windows: every waiting slot once. Uses the checked map, which is clear outside of checkmark. ----
@@ -84,6 +85,15 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
             tri_span_index(&collect->spans, span), bits, starts);
 }
 
+// Ephemerons run to a fixpoint before marking ends.
+static void tri_verify_ephemeron(void *context, uintptr_t key, uintptr_t value) {
+  const tri_space *space = &((const tri_collect *)context)->spans.space;
+  if (!tri_space_contains(space, value)) return;
+  if (tri_space_contains(space, key) && !tri_bit_test(space->bits.marked, tri_space_granule(space, key))) return;
+  TRI_CHECK(tri_bit_test(space->bits.marked, tri_space_granule(space, value)),
+            "the key %p of an ephemeron is marked, its value %p is not", (void *)key, (void *)value);
+}
+
 // Outside of marking nothing is grey.
 static void tri_verify_nothing_grey(tri_heap *heap) {
   TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey), "phase off: a chunk of grey objects is left");
@@ -98,6 +108,7 @@ void tri_verify(tri_heap *heap) {
   if (!tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) tri_verify_nothing_grey(heap);
   tri_pages_check(&spans->space);
   tri_verify_windows(heap);
+  if (!tri_sweep_is_running(collect)) tri_ties_check(collect);
   bool marked = tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION;
   uint64_t pages = spans->space.committed_bytes >> TRI_PAGE_LOG2, span_count = 0;
   for (uint64_t page = 0; page < pages;) {
@@ -116,5 +127,6 @@ void tri_verify(tri_heap *heap) {
   }
   TRI_CHECK(span_count == tri_load_relaxed(&spans->span_count), "%llu spans found, %llu counted",
             (unsigned long long)span_count, (unsigned long long)spans->span_count);
+  if (marked) tri_ephemerons_each(collect, tri_verify_ephemeron, collect);
   tri_vm_discard(spans->space.bits.checked, spans->space.committed_bytes / TRI_GRANULE_BYTES / 8);
 }

@@ -53,7 +53,7 @@ static bool tri_slot_is_orphan(tri_world *world, const tri_object_place *place) 
 // Whether a slot waits in a window, of any mutator or left by one that is gone: then it was freed already. The window
 // that took a group last is the only one that can hold slots of it. Its owner may be taking the slot up, or handing it
 // out, at this moment: that is a program that frees twice at once, and may be missed.
-static bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
+bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
   const tri_space *space = &world->collect.spans.space;
   uint32_t group = place->slot / TRI_WINDOW_SLOTS, slot_granules = place->span->slot_bytes >> TRI_GRANULE_LOG2;
   uint64_t word = (tri_space_granule(space, place->span->start) >> 6) + (uint64_t)group * slot_granules;
@@ -79,7 +79,7 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
   if (!tri_lone_bit_set(mutator, space->bits.freed, tri_space_granule(space, object)))
     tri_free_refuse((void *)object, "it was freed already");
   // After the bit: a sweep or refill that sees the flag takes the bit up.
-  tri_store_release(&span->has_freed, 1u);
+  tri_store_release(&span->has_freed, (uint16_t)1);
   if (mutator->world->collect.marks_kept) tri_free_forget(mutator, object);
   mutator->unaccounted_freed_bytes += span->slot_bytes;
   tri_magazine_put(mutator, span, object);
@@ -94,7 +94,7 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
     tri_free_refuse((void *)place->start, "it was freed already");
   // From here on the span may be given back: this was perhaps its last object. The flag does no harm to another's
   // entry.
-  tri_store_release(&place->span->has_freed, 1u);
+  tri_store_release(&place->span->has_freed, (uint16_t)1);
   if (world->collect.marks_kept && tri_phase_is_off(&world->collect)) tri_free_forget(mutator, place->start);
 }
 
@@ -137,7 +137,9 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
   // from elsewhere.
   if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator->world, &place))
     tri_free_refuse(object, "it was freed already");
-  if (place.span->has_destroy) tri_free_destroy(mutator, &place);
+  uint16_t duties = tri_load_acquire(&place.span->duties);
+  if (duties & TRI_SPAN_HAS_TIES) tri_ties_end_object(&mutator->world->collect, &place);
+  if (duties & TRI_SPAN_DESTROYS) tri_free_destroy(mutator, &place);
   mutator->freed_bytes += tri_span_object_bytes(place.span);
   if (place.span->state == TRI_SPAN_LARGE)
     tri_free_large(mutator, &place);
@@ -174,15 +176,16 @@ static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_
 }
 
 // The shortcut: two comparisons and a multiplication instead of the way through page map and span.
-static inline bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
+static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
   const tri_free_place *last = &mutator->last_freed;
   uint64_t offset = (uintptr_t)object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return false;
   const tri_spans *spans = &mutator->world->collect.spans;
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return false;
-  if (tri_load_acquire(&last->span->has_freed) &&
-      tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, (uintptr_t)object)))
+  if (tri_load_acquire(&last->span->frees_slowly) &&
+      (tri_load_relaxed(&last->span->duties) ||
+       tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, (uintptr_t)object))))
     return false;
   tri_free_put_back(mutator, last, object, slot);
   return true;
@@ -194,7 +197,7 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   tri_world *world = mutator->world;
   const tri_space *space = &world->collect.spans.space;
   tri_span *span = tri_span_at(&world->collect.spans, (uintptr_t)object);
-  if (!span || span->state != TRI_SPAN_SMALL || span->has_destroy) return false;
+  if (!span || span->state != TRI_SPAN_SMALL || tri_load_relaxed(&span->duties)) return false;
   uint64_t offset = (uintptr_t)object - span->start;
   uint32_t slot = tri_slot_index(offset, span->slot_inverse), group = slot / TRI_WINDOW_SLOTS;
   if ((uint64_t)slot * span->slot_bytes != offset || slot >= span->slots) return false;

@@ -195,7 +195,7 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   span->next_group = span->runs = 0;
   span->live_slots = 0;
   tri_store_relaxed(&span->freed_slots, 0u);
-  tri_store_relaxed(&span->has_freed, 0u);
+  tri_store_relaxed(&span->has_freed, (uint16_t)0);
   tri_store_relaxed(&span->listed, (uint8_t)0);
   span->fresh = run.fresh;
   tri_store_relaxed(&span->sweep_generation, tri_load_relaxed(&spans->sweep_generation));
@@ -209,7 +209,7 @@ tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_
   span->slots = class->info->slots;
   span->page_count = class->info->span_pages;
   span->class_id = class->id;
-  span->has_destroy = class->layout->description.destroy != NULL;
+  tri_store_relaxed(&span->duties, (uint16_t)(class->layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_SMALL);
   tri_layout_entry leaf = tri_layout_is_leaf(class->layout) ? TRI_ENTRY_LEAF : 0;
   tri_span_publish(spans, span, (tri_layout_entry)(class->id | leaf));
@@ -224,7 +224,7 @@ tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint6
   span->slots = 1;
   span->page_count = (uint32_t)pages;
   span->class_id = layout->id;
-  span->has_destroy = layout->description.destroy != NULL;
+  tri_store_relaxed(&span->duties, (uint16_t)(layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_LARGE);
   tri_span_publish(spans, span, TRI_ENTRY_MIXED);
   return span;
@@ -244,6 +244,8 @@ void tri_span_extend(tri_spans *spans, tri_span *span, uint64_t pages) {
 void tri_span_retire(tri_spans *spans, tri_span *span) {
   tri_space *space = &spans->space;
   uint64_t first = tri_span_first_page(spans, span), count = span->page_count;
+  TRI_CHECK(!(tri_load_relaxed(&span->duties) & TRI_SPAN_HAS_TIES),
+            "span %u is given back before its weak references and cleanups were seen to", tri_span_index(spans, span));
   for (uint64_t page = first; page < first + count; page++) tri_store_release(&space->page_map[page], 0u);
   if (span->state == TRI_SPAN_SMALL)
     for (uint64_t block = first / TRI_PAGES_PER_BLOCK; block < (first + count) / TRI_PAGES_PER_BLOCK; block++)

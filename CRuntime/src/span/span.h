@@ -25,6 +25,12 @@ typedef enum tri_span_state {
   TRI_SPAN_LARGE = 2,
 } tri_span_state;
 
+/// What the end of an object of a span takes beyond its slot being free.
+enum {
+  TRI_SPAN_DESTROYS = 1, // [const] its layout has a destroy callback
+  TRI_SPAN_HAS_TIES = 2, // something hangs on its objects (collect/ties.h)
+};
+
 typedef struct tri_span {
   uintptr_t start;
   uint64_t object_bytes; // [atomic] large: the object's size, a multiple of 16; grows
@@ -42,8 +48,14 @@ typedef struct tri_span {
   uint8_t state;             // [atomic] tri_span_state
   uint8_t listed;            // [lock:class; atomic read]
   uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
-  uint8_t has_destroy;       // [const] its layout has a destroy callback
-  uint32_t has_freed;        // [atomic] 0: no F bit of this span is set
+  uint8_t unused;
+  union {
+    uint32_t frees_slowly; // [atomic read] both of these at once
+    struct {
+      uint16_t has_freed; // [atomic] 0: no F bit of this span is set
+      uint16_t duties;    // [lock:ties; atomic read] TRI_SPAN_DESTROYS, TRI_SPAN_HAS_TIES
+    };
+  };
 } tri_span;
 _Static_assert(sizeof(tri_span) == TRI_SPAN_BYTES, "the span table is found by a shift");
 

@@ -43,9 +43,29 @@ typedef struct model_shadow {
   uint32_t seen;             // verification round
   uint32_t destroyed;
   bool freed;
+  bool pruned;           // its edges are forgotten: nothing reaches it, or will
+  bool tied;             // something hangs on it: it stays with its thread
+  uint32_t cleanups;     // added and not cancelled
+  uint32_t cleanups_run; // atomic
 } model_shadow;
 
-enum { MODEL_ROOTS = 128, MODEL_MAILBOXES = 8 };
+enum { MODEL_ROOTS = 128, MODEL_MAILBOXES = 8, MODEL_TIES = 48 };
+
+// A weak reference; the shadow outlives the object.
+typedef struct model_weak {
+  tri_weak *weak; // NULL: none
+  model_shadow *shadow;
+} model_weak;
+
+typedef struct model_ephemeron {
+  tri_ephemeron *ephemeron; // NULL: none
+  model_shadow *key, *value;
+} model_ephemeron;
+
+typedef struct model_cleanup {
+  tri_cleanup cleanup;
+  model_shadow *shadow; // NULL: none, or it is not remembered
+} model_cleanup;
 
 typedef struct model_shared {
   model_options options;
@@ -69,6 +89,9 @@ typedef struct model_thread {
   void **table; // a reference array of the heap
   model_shadow *roots[MODEL_ROOTS];
   model_shadow *all;
+  model_weak weak[MODEL_TIES];
+  model_ephemeron ephemerons[MODEL_TIES];
+  model_cleanup cleanups[MODEL_TIES];
   uint64_t next_id;
   uint32_t round;
   model_result result;
@@ -345,11 +368,102 @@ static void model_free(model_thread *thread) {
   thread->result.freed++;
 }
 
+// ---- Weak references, ephemerons, cleanups ----
+
+static void model_drop_ephemeron(model_thread *thread, model_ephemeron *ephemeron) {
+  tri_ephemeron_free(thread->shared->heap, ephemeron->ephemeron);
+  model_set_edge(&ephemeron->value, NULL);
+  ephemeron->ephemeron = NULL;
+}
+
+static void model_ephemeron_step(model_thread *thread) {
+  model_ephemeron *ephemeron = &thread->ephemerons[model_below(thread, MODEL_TIES)];
+  model_shadow *value = model_below(thread, 4) ? model_pick(thread) : NULL;
+  void *object = value ? value->object : NULL;
+  if (!ephemeron->ephemeron) {
+    model_shadow *key = model_pick(thread);
+    if (!key) return;
+    if (tri_ephemeron_make(thread->mutator, key->object, object, &ephemeron->ephemeron) != TRI_OK) return;
+    ephemeron->key = key;
+    key->tied = true;
+  } else if (model_below(thread, 3) == 0) {
+    model_drop_ephemeron(thread, ephemeron);
+    return;
+  } else if (!tri_ephemeron_key(thread->mutator, ephemeron->ephemeron)) {
+    return; // what is set now is not kept
+  } else {
+    tri_ephemeron_set_value(thread->mutator, ephemeron->ephemeron, object);
+  }
+  model_set_edge(&ephemeron->value, value);
+  if (value) value->tied = true;
+}
+
+// The only way to an object may be the weak reference: what it reads is made a root.
+static void model_weak_step(model_thread *thread) {
+  model_weak *weak = &thread->weak[model_below(thread, MODEL_TIES)];
+  if (!weak->weak) {
+    model_shadow *shadow = model_pick(thread);
+    if (!shadow || tri_weak_make(thread->mutator, shadow->object, &weak->weak) != TRI_OK) return;
+    weak->shadow = shadow;
+    shadow->tied = true;
+    return;
+  }
+  void *object = tri_weak_get(thread->mutator, weak->weak);
+  if (object && object != weak->shadow->object) model_fail(thread, "a weak load answers another object", weak->shadow);
+  if (object && !weak->shadow->pruned && model_below(thread, 2)) {
+    model_set_root(thread, model_below(thread, MODEL_ROOTS), weak->shadow);
+    thread->result.rescued++;
+  } else if (model_below(thread, 3) == 0) {
+    tri_weak_free(thread->shared->heap, weak->weak);
+    weak->weak = NULL;
+  }
+}
+
+static void model_cleanup_run(void *context) {
+  model_shadow *shadow = context;
+  __atomic_fetch_add(&shadow->cleanups_run, 1, __ATOMIC_SEQ_CST);
+}
+
+static void model_cleanup_step(model_thread *thread) {
+  model_cleanup *cleanup = &thread->cleanups[model_below(thread, MODEL_TIES)];
+  if (cleanup->shadow && model_below(thread, 2)) {
+    if (tri_cleanup_cancel(thread->shared->heap, cleanup->cleanup)) cleanup->shadow->cleanups--;
+    if (tri_cleanup_cancel(thread->shared->heap, cleanup->cleanup))
+      model_fail(thread, "a cleanup is cancelled twice", cleanup->shadow);
+    cleanup->shadow = NULL;
+    return;
+  }
+  model_shadow *shadow = model_pick(thread);
+  if (!shadow) return;
+  if (tri_cleanup_add(thread->mutator, shadow->object, model_cleanup_run, shadow, &cleanup->cleanup) != TRI_OK) return;
+  cleanup->shadow = shadow;
+  shadow->tied = true;
+  shadow->cleanups++;
+}
+
+static void model_tie_step(model_thread *thread) {
+  switch (model_below(thread, 4)) {
+  case 0: model_ephemeron_step(thread); break;
+  case 1: model_cleanup_step(thread); break;
+  default: model_weak_step(thread); break;
+  }
+}
+
+// The cells go; what hangs on objects as cleanups stays.
+static void model_drop_ties(model_thread *thread) {
+  for (int index = 0; index < MODEL_TIES; index++) {
+    if (thread->weak[index].weak) tri_weak_free(thread->shared->heap, thread->weak[index].weak);
+    if (thread->ephemerons[index].ephemeron) model_drop_ephemeron(thread, &thread->ephemerons[index]);
+  }
+}
+
 // ---- Comparison ----
 
 static void model_check(model_thread *thread, model_shadow *shadow) {
   if (shadow->freed) model_fail(thread, "a reachable object was freed (a bug of the model)", shadow);
   if (shadow->destroyed) model_fail(thread, "a reachable object was destroyed", shadow);
+  if (__atomic_load_n(&shadow->cleanups_run, __ATOMIC_SEQ_CST))
+    model_fail(thread, "the cleanup of a reachable object has run", shadow);
   if (*model_id_place(shadow) != shadow->id) model_fail(thread, "an object was lost: its id changed", shadow);
   if (tri_object_start(thread->shared->heap, shadow->object) != shadow->object)
     model_fail(thread, "a reachable object is not allocated", shadow);
@@ -360,6 +474,49 @@ static void model_check(model_thread *thread, model_shadow *shadow) {
   if (shadow->kind == MODEL_LEAF && shadow->bytes > 16 && ((unsigned char *)shadow->object)[shadow->bytes - 1] != 0xee)
     model_fail(thread, "a leaf was overwritten", shadow);
   thread->result.verified_objects++;
+}
+
+// The value of an ephemeron whose key was seen and which was not seen itself.
+static model_shadow *model_next_value(model_thread *thread) {
+  for (int index = 0; index < MODEL_TIES; index++) {
+    const model_ephemeron *ephemeron = &thread->ephemerons[index];
+    if (!ephemeron->ephemeron || !ephemeron->value || ephemeron->value->seen == thread->round) continue;
+    if (ephemeron->key->seen == thread->round) return ephemeron->value;
+  }
+  return NULL;
+}
+
+// What is dead, and what is not yet known to be, may be read or not; what is reachable must be.
+static void model_check_answer(model_thread *thread, const void *answer, model_shadow *shadow, bool must) {
+  if (must && answer != shadow->object) model_fail(thread, "a weak load misses a reachable object", shadow);
+  if (!answer) return;
+  if (answer != shadow->object) model_fail(thread, "a weak load answers another object", shadow);
+  if (shadow->freed) model_fail(thread, "a weak load answers a freed object", shadow);
+  if (__atomic_load_n(&shadow->cleanups_run, __ATOMIC_SEQ_CST))
+    model_fail(thread, "a weak load answers an object whose cleanup has run", shadow);
+  if (__atomic_load_n(&shadow->destroyed, __ATOMIC_SEQ_CST))
+    model_fail(thread, "a weak load answers an object that was destroyed", shadow);
+  if (tri_object_start(thread->shared->heap, answer) != answer || *model_id_place(shadow) != shadow->id)
+    model_fail(thread, "a weak load answers what is no object any more", shadow);
+}
+
+// After a walk.
+static void model_check_ties(model_thread *thread) {
+  for (int index = 0; index < MODEL_TIES; index++) {
+    const model_weak *weak = &thread->weak[index];
+    if (weak->weak)
+      model_check_answer(thread, tri_weak_get(thread->mutator, weak->weak), weak->shadow,
+                         weak->shadow->seen == thread->round);
+    const model_ephemeron *ephemeron = &thread->ephemerons[index];
+    if (!ephemeron->ephemeron) continue;
+    bool must = ephemeron->key->seen == thread->round;
+    const void *value = tri_ephemeron_value(thread->mutator, ephemeron->ephemeron);
+    if (ephemeron->value)
+      model_check_answer(thread, value, ephemeron->value, must);
+    else if (value)
+      model_fail(thread, "an ephemeron without a value has one", ephemeron->key);
+    model_check_answer(thread, tri_ephemeron_key(thread->mutator, ephemeron->ephemeron), ephemeron->key, must);
+  }
 }
 
 // Marks the shadow graph from the roots; the count includes the leaf that carries an array's id.
@@ -377,8 +534,9 @@ static uint64_t model_walk(model_thread *thread) {
       stack[count++] = shadow;
     }
   }
-  while (count) {
-    model_shadow *shadow = stack[--count];
+  for (model_shadow *value; count || (value = model_next_value(thread));) {
+    model_shadow *shadow = count ? stack[--count] : value;
+    shadow->seen = thread->round;
     model_check(thread, shadow);
     reachable += shadow->kind == MODEL_ARRAY ? 2 : 1;
     for (uint32_t edge = 0; edge < shadow->edge_count; edge++) {
@@ -394,14 +552,21 @@ static uint64_t model_walk(model_thread *thread) {
     }
   }
   free(stack);
+  model_check_ties(thread);
   return reachable;
 }
 
 // Shadows that nothing reaches lose their edges; they are freed at the very end, since destroy callbacks of their
 // objects may still come.
 static void model_prune(model_thread *thread) {
+  for (int index = 0; index < MODEL_TIES; index++) {
+    model_ephemeron *ephemeron = &thread->ephemerons[index];
+    if (ephemeron->ephemeron && ephemeron->key->seen != thread->round) model_drop_ephemeron(thread, ephemeron);
+  }
   for (model_shadow *shadow = thread->all; shadow; shadow = shadow->next) {
-    if (shadow->seen == thread->round || !shadow->edges) continue;
+    if (shadow->seen == thread->round) continue;
+    shadow->pruned = true;
+    if (!shadow->edges) continue;
     for (uint32_t edge = 0; edge < shadow->edge_count; edge++) model_set_edge(&shadow->edges[edge], NULL);
     free(shadow->edges);
     shadow->edges = NULL;
@@ -423,6 +588,11 @@ static void model_collect(model_thread *thread) {
   uint64_t held = reachable + 1; // the table
   for (int box = 0; box < MODEL_MAILBOXES; box++)
     if (shared->mail[box]) return;
+  // Two full cycles ago nothing reached it: the weak references to it are empty.
+  for (int index = 0; index < MODEL_TIES; index++)
+    if (thread->weak[index].weak && thread->weak[index].shadow->seen != thread->round &&
+        tri_weak_get(thread->mutator, thread->weak[index].weak))
+      model_fail(thread, "a weak reference to garbage is not cleared", thread->weak[index].shadow);
   if (statistics.live_objects < held) model_fail(thread, "fewer objects are alive than are reachable", NULL);
   if (statistics.live_objects > held) {
     fprintf(stderr, "model: %llu objects are alive (%llu marked), %llu reachable\n",
@@ -450,7 +620,7 @@ static void model_mail(model_thread *thread) {
     tri_root_store(thread->mutator, &shared->mail_words[box], NULL);
   } else {
     model_shadow *shadow = thread->roots[slot];
-    bool own_only = shadow && shadow->incoming == 1 && shadow == thread->all;
+    bool own_only = shadow && shadow->incoming == 1 && shadow == thread->all && !shadow->tied;
     for (uint32_t edge = 0; own_only && edge < shadow->edge_count; edge++) own_only = !shadow->edges[edge];
     if (own_only) {
       tri_root_store(thread->mutator, &shared->mail_words[box], shadow->object);
@@ -497,6 +667,7 @@ static void model_step(model_thread *thread) {
   } else if (dice < 998) {
     if (options->returns_memory) tri_trim(thread->shared->heap);
   }
+  if (model_below(thread, 8) == 0) model_tie_step(thread);
 }
 
 static void model_table_make(model_thread *thread) {
@@ -526,6 +697,7 @@ static void model_add_result(model_shared *shared, const model_result *result) {
   shared->result.freed += result->freed;
   shared->result.verified_objects += result->verified_objects;
   shared->result.refused += result->refused;
+  shared->result.rescued += result->rescued;
   pthread_mutex_unlock(&shared->result_lock);
 }
 
@@ -554,6 +726,7 @@ static void *model_thread_main(void *context) {
   }
   model_walk(thread);
   if (shared->options.shared) commons_check(&shared->commons);
+  model_drop_ties(thread);
   model_table_drop(thread);
   if (tri_detach(thread->mutator) != TRI_OK) abort();
   model_add_result(shared, &thread->result);
@@ -614,6 +787,11 @@ model_result model_run(model_options options) {
     for (model_shadow *shadow = threads[index].all; shadow; shadow = shadow->next)
       if ((shadow->kind == MODEL_OWNER || shadow->kind == MODEL_OWNING_NODE) && shadow->destroyed != 1)
         model_fail(&threads[index], "an object was not destroyed with its heap", shadow);
+    for (model_shadow *shadow = threads[index].all; shadow; shadow = shadow->next) {
+      if (shadow->cleanups_run != shadow->cleanups)
+        model_fail(&threads[index], "cleanups did not run once each", shadow);
+      shared.result.cleanups += shadow->cleanups_run;
+    }
     model_free_shadows(threads[index].all);
   }
   for (int box = 0; box < MODEL_MAILBOXES; box++)

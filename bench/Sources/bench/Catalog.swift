@@ -41,8 +41,8 @@ struct Catalog {
   }
 
   static let workloads = [
-    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "threads", "scaling",
-    "cache", "stops", "heaps", "layouts", "limits", "replay",
+    "pairs", "batches", "churn", "trees", "gcbench", "mark", "shapes", "barriers", "sweep", "cleanups", "threads",
+    "scaling", "cache", "stops", "heaps", "layouts", "limits", "replay",
   ]
   static let smallBytes = [16, 32, 48, 64, 96, 128]
 
@@ -52,8 +52,8 @@ struct Catalog {
     rows =
       Catalog.pairs(mode) + Catalog.batches(mode) + Catalog.churn(mode) + Catalog.trees(mode)
       + Catalog.gcbench(mode) + Catalog.mark(mode) + Catalog.shapes(mode) + Catalog.barriers(mode)
-      + Catalog.sweep(mode) + Catalog.threads(mode) + Catalog.scaling(mode) + Catalog.scalingLines(mode)
-      + Catalog.cache(mode) + Catalog.many(mode)
+      + Catalog.sweep(mode) + Catalog.cleanups(mode) + Catalog.threads(mode) + Catalog.scaling(mode)
+      + Catalog.scalingLines(mode) + Catalog.cache(mode) + Catalog.many(mode)
       + Catalog.limits(mode) + Catalog.replay(mode, traces)
   }
 

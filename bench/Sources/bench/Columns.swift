@@ -18,7 +18,7 @@ struct Column: Sendable {
     self.init(header, digits: digits) { Column.quotient($0[field], $0[other]) }
   }
 
-  static let all: [Column] = shapes + barriers + sweep + threads + cache + scaling + stopDetails
+  static let all: [Column] = shapes + barriers + sweep + cleanups + threads + cache + scaling + stopDetails
 
   static func present(in result: RowResult) -> [Column] {
     all.filter { column in result.samples.contains { column.summary($0.runs) != nil } }
@@ -58,6 +58,14 @@ struct Column: Sendable {
 
   private static let sweep = [
     Column("ms/GiB") { quotient($0["sweep_ns"], $0["heap_bytes"]).map { $0 * 1_073_741_824 / 1e6 } }
+  ]
+
+  /// Per object; `add` is of what hangs on it, `run` of its cleanup.
+  private static let cleanups = [
+    Column("add ns", "add_ns", per: "objects"),
+    Column("sweep ns", "sweep_ns", per: "objects"),
+    Column("run ns", "run_ns", per: "objects"),
+    Column("tie B", "tie_bytes", per: "objects"),
   ]
 
   /// Per operation; what the threads take together, as a multiple of what one alone did. Of wall time half is ideal.

@@ -30,7 +30,8 @@ typedef struct model_options {
 typedef struct model_result {
   uint64_t allocated, stores, freed, verified_objects, refused;
   uint64_t cycles, cycles_minor, checkmarks;
-  uint64_t destroyed;
+  uint64_t destroyed, cleanups;
+  uint64_t rescued; // made a root through a weak reference
 } model_result;
 
 /// Plays a program; prints the seed and what differs, and aborts, if heap and shadow ever disagree.

@@ -27,5 +27,15 @@ bool scenario_handed_over_objects_are_freed_once(void);
 bool scenario_destroy_callback_may_free_a_handle(void);
 /// A blocked thread holds an object in one callee-saved register, each of them in turn, and nowhere else.
 bool scenario_blocked_registers_are_roots(void);
+/// A thread inside a weak load, before or after it saw that a sweep is running, while another sweeps the dead object's
+/// span and takes its slot for a new object.
+bool scenario_weak_load_does_not_answer_the_next_object(void);
+/// A sweeper about to look at a span's weak references, while another thread reads, makes and frees some of it.
+bool scenario_weak_references_of_a_span_about_to_be_swept(void);
+/// A weak load after nothing was found grey and before the final stop: what it answers, and the value of the ephemeron
+/// whose key that is, survive.
+bool scenario_weak_load_just_before_the_final_stop(void);
+/// A thread that has no barrier yet moves what only a weak reference leads to into an object that was born black.
+bool scenario_weak_load_before_the_barrier_survives(void);
 
 #endif

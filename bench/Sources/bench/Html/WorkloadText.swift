@@ -21,6 +21,8 @@ enum WorkloadText {
     "barriers": "Stores of references in real loops, per store: plain ones into memory of no heap (raw), ours while no "
       + "cycle runs (barrier off, which is the CPU time shown), and ours while one marks (on).",
     "sweep": "The sweep of a heap full of small objects of which a random half is dead, all of it in one go.",
+    "cleanups": "Objects that all die, each with something to be done then, or with a weak reference; per object: what "
+      + "adding it takes, the sweep, running it, and its memory.",
     "threads": "Two threads at once. churn: each replaces entries of a table of its own, beside one thread alone. "
       + "hand-over: one allocates, the other drops (malloc: frees) what comes through a ring.",
     "scaling": "A random graph of 64-byte objects, half of which are replaced over and over; then a full collection. "
