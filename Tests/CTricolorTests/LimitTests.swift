@@ -98,6 +98,7 @@ private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
         $0.growth_percent = 100
         $0.verify = 0
         $0.checkmark = 0
+        $0.generations = .off  // minor cycles put off the look at what is alive
         $0.soft_limit_bytes = limit
       }
       let log = heap.events()
@@ -115,8 +116,9 @@ private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
         }
         #expect(log.kinds == [exceeded])
         let live = UInt64(kept) * 128
-        #expect(live > limit / 2, "\(live)")
-        #expect(live < limit, "\(live)")
+        #expect(live > limit / 8, "\(live)")
+        // Told by the first cycle that begins above it, at the latest.
+        #expect(live < 2 * limit, "\(live)")
         for _ in 0..<10_000 { _ = mutator.node(16) }
         #expect(listLength(head.pointee) == kept)
         head.pointee = nil

@@ -196,6 +196,8 @@ public struct Pacer: Sendable {
   /// Below it again: by a sixteenth, or the two events would take turns.
   private func exceedsLimit(_ input: tri_pacing_input) -> Bool {
     if limiter.isEngaged { return true }
+    // A minor cycle takes for alive what died old; the next full one knows.
+    if input.minor { return isLimitExceeded }
     // What was allocated while marking was found alive, whatever it is: the next cycle knows.
     let live = input.live_bytes.minus(input.allocated_while_marking_bytes).plus(input.external_bytes)
     let soft = live.plus(input.metadata_bytes)
