@@ -16,6 +16,9 @@ typedef struct tri_front {
   void (*run_cycle)(void *TRI_NULLABLE context, tri_mode mode, bool triggered);
   /// A sweep ended: live bytes are known, the next trigger can be set with tri_pacing_set().
   void (*sweep_finished)(void *TRI_NULLABLE context);
+  /// In a forked child, in phase mark: the thread that ran the cycle is not there. Moves to phase off by the move that
+  /// is called abandoned.
+  void (*abandon_cycle)(void *TRI_NULLABLE context);
 } tri_front;
 
 /// Makes the C half. The front must stay valid until tri_heap_close().

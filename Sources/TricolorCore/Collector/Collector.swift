@@ -30,7 +30,8 @@ public final class Collector: @unchecked Sendable {
     // The front's context is the collector, which needs the heap first: the box closes the circle.
     let box = CollectorBox()
     var front = tri_front(
-      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished)
+      context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished,
+      abandon_cycle: abandonCycle)
     var heap: OpaquePointer?
     status = tri_heap_open(&options, &front, &heap)
     guard status == .ok, let heap else {
@@ -180,6 +181,11 @@ public final class Collector: @unchecked Sendable {
     tri_cycle_start_world(heap)
   }
 
+  /// In a forked child: the cycle that another thread was running is over, and nothing counts as marked (S6).
+  fileprivate func abandon() {
+    move(.abandoned)
+  }
+
   // MARK: Pacing
 
   /// Live bytes are known when a sweep ends; from them follows when the next cycle starts.
@@ -215,6 +221,10 @@ private final class CollectorBox {
 
 private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode, _ triggered: Bool) {
   Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.gc(mode, triggered: triggered)
+}
+
+private func abandonCycle(_ context: UnsafeMutableRawPointer?) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.abandon()
 }
 
 private func sweepFinished(_ context: UnsafeMutableRawPointer?) {
