@@ -31,6 +31,25 @@ tri_mutator *TRI_NULLABLE tri_current_mutator(tri_heap *heap);
 void tri_blocking_begin(tri_mutator *mutator);
 void tri_blocking_end(tri_mutator *mutator);
 
+// MARK: Fibers
+
+/// Tells the heap of a stack that threads will run on besides their own: the bytes from `low` to `high`. It is
+/// suspended, with nothing on it. Any thread; O(fibers + mutators). Errors: TRI_STACK_OVERLAPS (added twice, or part of
+/// another's or of an attached thread's stack), TRI_OUT_OF_MEMORY. Traps when it is empty.
+tri_status tri_fiber_add(tri_heap *heap, void *low, void *high, tri_fiber *TRI_NULLABLE *TRI_NONNULL out_fiber);
+/// This thread is about to run on another stack: a suspended fiber's, or, with NULL, its own. Call it right before the
+/// program's own switch (swapcontext or the like), from the same function: between the two nothing may poll, allocate
+/// or store. Callee-saved registers are taken as they are at the call. A fiber may run on any thread attached to its
+/// heap, on one at a time. A thread attached to several heaps tells each. Costs a lock; while marking perhaps a scan of
+/// either stack. Traps: another thread's mutator, inside a blocking region, a precise mutator, a fiber that runs
+/// already (on this thread or another), one of another heap or removed.
+void tri_fiber_switch(tri_mutator *mutator, tri_fiber *TRI_NULLABLE to);
+/// The fiber this thread runs on, or NULL.
+tri_fiber *TRI_NULLABLE tri_fiber_current(tri_mutator *mutator);
+/// Forgets a suspended fiber and what it holds. Any thread; O(fibers). Errors: TRI_NOT_FOUND. Traps when a thread runs
+/// on it.
+tri_status tri_fiber_remove(tri_heap *heap, tri_fiber *fiber);
+
 // MARK: Layouts and types
 
 /// Interns a layout: the same description answers the same layout. Takes a lock; make layouts once, at

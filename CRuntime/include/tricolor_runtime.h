@@ -20,6 +20,9 @@ typedef struct tri_front {
   void (*memory_given_back)(void *TRI_NULLABLE context);
   /// Limits changed by themselves (a container's): the trigger is to be set again.
   void (*limits_changed)(void *TRI_NULLABLE context);
+  /// In a forked child, in phase mark: the thread that ran the cycle is not there. Moves to phase off by the move that
+  /// is called abandoned.
+  void (*abandon_cycle)(void *TRI_NULLABLE context);
 } tri_front;
 
 /// Makes the C half. The front must stay valid until tri_heap_close().

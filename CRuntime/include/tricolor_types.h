@@ -64,6 +64,8 @@ typedef struct tri_pool tri_pool;
 typedef struct tri_weak tri_weak;
 /// A pair of key and value: the value is alive as long as the key is.
 typedef struct tri_ephemeron tri_ephemeron;
+/// A native stack besides those that threads came with.
+typedef struct tri_fiber tri_fiber;
 
 /// What a call that can fail for an honest reason answers.
 typedef enum TRI_CLOSED_ENUM tri_status {
@@ -82,6 +84,7 @@ typedef enum TRI_CLOSED_ENUM tri_status {
   TRI_MUTATORS_ATTACHED TRI_SWIFT(mutatorsAttached), ///< destroying a heap that still has mutators
   TRI_NOT_FOUND TRI_SWIFT(notFound),                 ///< removing what was never added
   TRI_THREAD_REFUSED TRI_SWIFT(threadRefused),       ///< the system refused a thread
+  TRI_STACK_OVERLAPS TRI_SWIFT(stackOverlaps),       ///< a fiber's stack overlaps one that is known already
 } tri_status;
 
 /// A sentence for a status, in English, without a full stop.

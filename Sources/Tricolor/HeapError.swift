@@ -33,6 +33,8 @@ public enum HeapError: Error, Equatable, Sendable {
   case notFound
   /// The system refused a thread.
   case threadRefused
+  /// A fiber's stack overlaps one that is known already.
+  case stackOverlaps
 }
 
 extension HeapError {
@@ -53,6 +55,7 @@ extension HeapError {
     case .mutatorsAttached: self = .mutatorsAttached
     case .notFound: self = .notFound
     case .threadRefused: self = .threadRefused
+    case .stackOverlaps: self = .stackOverlaps
     }
   }
 
@@ -76,6 +79,7 @@ extension HeapError {
     case .mutatorsAttached: .mutatorsAttached
     case .notFound: .notFound
     case .threadRefused: .threadRefused
+    case .stackOverlaps: .stackOverlaps
     }
   }
 }

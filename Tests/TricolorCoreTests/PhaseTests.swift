@@ -9,12 +9,13 @@ import Testing
     (.mark, .worldStopped, .markTermination),
     (.off, .beginStopped, .markTermination),
     (.markTermination, .markingComplete, .off),
+    (.mark, .abandoned, .off),
   ]
 
-  @Test("exactly four moves are legal")
+  @Test("exactly four moves are legal, and one in a forked child")
   func moves() {
     let phases: [tri_phase] = [.off, .mark, .markTermination]
-    let events: [PhaseEvent] = [.beginMarking, .worldStopped, .beginStopped, .markingComplete]
+    let events: [PhaseEvent] = [.beginMarking, .worldStopped, .beginStopped, .markingComplete, .abandoned]
     for phase in phases {
       for event in events {
         let expected = Self.legal.first { $0.0 == phase && $0.1 == event }?.2

@@ -21,6 +21,7 @@ void tri_lock_init(tri_lock *lock, tri_lock_rank rank) {
   int error = pthread_mutex_init(&lock->mutex, NULL);
   TRI_CHECK(error == 0, "a mutex could not be made: error %d", error);
   lock->rank = rank;
+  lock->held_by_fork = false;
 }
 
 void tri_lock_destroy(tri_lock *lock) {
@@ -42,6 +43,10 @@ bool tri_lock_try(tri_lock *lock) {
 void tri_lock_release(tri_lock *lock) {
   if (TRI_CHECKS) tri_held_ranks &= ~(1u << lock->rank);
   pthread_mutex_unlock(&lock->mutex);
+}
+
+void tri_lock_forget_held(void) {
+  tri_held_ranks = 0;
 }
 
 void tri_condition_init(pthread_cond_t *condition) {

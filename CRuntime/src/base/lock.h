@@ -30,16 +30,20 @@ typedef enum tri_lock_rank {
 typedef struct tri_lock {
   pthread_mutex_t mutex;
   tri_lock_rank rank;
+  bool held_by_fork; // [lock] heap/fork.c
 } tri_lock;
 
 void tri_lock_init(tri_lock *lock, tri_lock_rank rank);
 void tri_lock_destroy(tri_lock *lock);
 void tri_lock_acquire(tri_lock *lock);
+/// In any order, as it does not wait.
 bool tri_lock_try(tri_lock *lock);
 void tri_lock_release(tri_lock *lock);
 
 /// Waits on a condition; the lock is released meanwhile. Returns false after `timeout_ns` (0: no limit).
 bool tri_lock_wait(tri_lock *lock, pthread_cond_t *condition, uint64_t timeout_ns);
 void tri_condition_init(pthread_cond_t *condition);
+/// In a forked child, where every lock is made anew: this thread holds none.
+void tri_lock_forget_held(void);
 
 #endif

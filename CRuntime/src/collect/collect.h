@@ -46,6 +46,8 @@ typedef struct tri_collect {
   uint64_t allocated_total_bytes;  // [atomic]
   int64_t allocated_since_bytes;   // [atomic] since the last cycle; explicit frees count against it
   uint64_t explicitly_freed_bytes; // [lock:world] by mutators that are gone
+  uint32_t sweepers;               // [atomic] threads that are at a unit, or about to claim one
+  uint32_t sweep_closed;           // [lock:sweep; atomic read] nobody begins a unit: a fork is under way
   tri_lock sweep_lock;
   pthread_cond_t sweep_done;
   // Called once per sweep, by whoever swept the last unit, before the sweep counts as over. [const]

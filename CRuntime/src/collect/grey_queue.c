@@ -159,6 +159,21 @@ tri_grey_chunk *tri_grey_take(tri_grey_queue *queue, bool wait) {
   return chunk;
 }
 
+void tri_grey_renew(tri_grey_queue *queue) {
+  tri_condition_init(&queue->changed);
+  tri_lock_acquire(&queue->lock);
+  for (tri_grey_chunk *chunk = queue->chunks, *next; chunk; chunk = next) {
+    next = chunk->next;
+    tri_grey_push_unused_locked(queue, chunk);
+  }
+  queue->chunks = NULL;
+  queue->workers = 0;
+  tri_store_relaxed(&queue->chunk_count, 0u);
+  tri_store_relaxed(&queue->overflowed, 0u);
+  tri_store_relaxed(&queue->hungry, 0u);
+  tri_lock_release(&queue->lock);
+}
+
 bool tri_grey_is_empty(tri_grey_queue *queue) {
   tri_lock_acquire(&queue->lock);
   bool empty = !queue->chunks && queue->workers == 0;

@@ -78,6 +78,8 @@ tri_grey_chunk *tri_grey_take(tri_grey_queue *queue, bool wait);
 static inline bool tri_grey_wanted(const tri_grey_queue *queue) {
   return tri_load_relaxed(&queue->hungry) > tri_load_relaxed(&queue->chunk_count);
 }
+/// In a forked child, or when a mark is given up: nothing is grey, and nobody works.
+void tri_grey_renew(tri_grey_queue *queue);
 /// No chunk and no worker.
 bool tri_grey_is_empty(tri_grey_queue *queue);
 static inline bool tri_grey_has_overflowed(const tri_grey_queue *queue) {

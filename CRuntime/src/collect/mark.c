@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/step.h"
 #include "os/vm.h"
 
@@ -323,8 +324,10 @@ static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout 
                                     const tri_object_place *place) {
   tri_grey_chunk *chunk = NULL;
   tri_visitor visitor = {.collect = marker->collect, .chunk = &chunk};
+  tri_callback_begin();
   layout->description.trace((const void *)place->start, tri_span_object_bytes(place->span), &visitor,
                             layout->description.context);
+  tri_callback_end();
   if (chunk) tri_grey_share(&marker->collect->grey, chunk);
 }
 

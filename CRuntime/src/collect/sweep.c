@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/step.h"
 #include "os/thread.h"
 
@@ -97,7 +98,9 @@ static void tri_sweep_destroy_dead(tri_collect *collect, const tri_span *span, c
     // After the swap the old allocation map is the one called marked.
     if (!tri_bit_test(space->bits.marked, granule) || tri_bit_test(space->bits.allocated, granule)) continue;
     if (tri_bit_test(space->bits.freed, granule)) continue; // tri_free ran it
+    tri_callback_begin();
     layout->description.destroy((void *)object, bytes, layout->description.context);
+    tri_callback_end();
   }
   tri_sweep_destroying = outer;
 }
@@ -186,9 +189,38 @@ static uint32_t tri_span_class_take_empty_locked(tri_collect *collect, tri_span_
   return empty;
 }
 
+void tri_sweep_close(tri_collect *collect) {
+  tri_store_ordered(&collect->sweep_closed, 1u);
+}
+
+void tri_sweep_open(tri_collect *collect) {
+  tri_lock_acquire(&collect->sweep_lock);
+  tri_store_ordered(&collect->sweep_closed, 0u);
+  pthread_cond_broadcast(&collect->sweep_done);
+  tri_lock_release(&collect->sweep_lock);
+}
+
+// Either whoever closes sees this thread's count, or this thread sees that it is closed.
+static void tri_sweep_enter(tri_collect *collect) {
+  for (;;) {
+    __atomic_fetch_add(&collect->sweepers, 1u, __ATOMIC_SEQ_CST);
+    if (!tri_load_ordered(&collect->sweep_closed)) return;
+    __atomic_fetch_sub(&collect->sweepers, 1u, __ATOMIC_SEQ_CST);
+    tri_lock_acquire(&collect->sweep_lock);
+    while (tri_load_relaxed(&collect->sweep_closed)) tri_lock_wait(&collect->sweep_lock, &collect->sweep_done, 0);
+    tri_lock_release(&collect->sweep_lock);
+  }
+}
+
+static void tri_sweep_leave(tri_collect *collect) {
+  __atomic_fetch_sub(&collect->sweepers, 1u, __ATOMIC_SEQ_CST);
+}
+
 void tri_sweep_drop_empty_spans(tri_collect *collect) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "empty spans are dropped while a sweep is running");
+  // As a unit of a sweep: a fork must not find a span half retired.
+  tri_sweep_enter(collect);
   tri_spans *spans = &collect->spans;
   uint32_t count = tri_load_acquire(&spans->class_count);
   for (uint32_t id = 1; id < count; id++) {
@@ -202,6 +234,7 @@ void tri_sweep_drop_empty_spans(tri_collect *collect) {
       tri_span_retire(spans, span);
     }
   }
+  tri_sweep_leave(collect);
 }
 
 typedef struct tri_sweep_tally {
@@ -258,9 +291,8 @@ static uint64_t tri_sweep_clock_ns(const tri_collect *collect) {
   return tri_load_relaxed(&collect->counts_cpu) ? tri_thread_cpu_ns() : tri_clock_ns();
 }
 
-bool tri_sweep_unit(tri_collect *collect) {
+static bool tri_sweep_claimed_unit(tri_collect *collect) {
   tri_sweep_state *sweep = &collect->sweep;
-  if (!tri_sweep_is_running(collect)) return false;
   uint32_t unit;
   if (!tri_sweep_claim(sweep, &unit)) return false;
   // Only with a claim in hand: until then the sweep may be over and the next cycle begun.
@@ -284,6 +316,14 @@ bool tri_sweep_unit(tri_collect *collect) {
   uint32_t units = tri_load_relaxed(&sweep->units);
   if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == units) tri_sweep_end(collect);
   return true;
+}
+
+bool tri_sweep_unit(tri_collect *collect) {
+  if (!tri_sweep_is_running(collect)) return false;
+  tri_sweep_enter(collect);
+  bool swept = tri_sweep_claimed_unit(collect);
+  tri_sweep_leave(collect);
+  return swept;
 }
 
 void tri_sweep_finish(tri_collect *collect) {

@@ -36,6 +36,12 @@ void tri_sweep_drop_empty_spans(tri_collect *collect);
 static inline bool tri_sweep_is_running(const tri_collect *collect) {
   return tri_load_acquire(&collect->sweep.running) != 0;
 }
+/// Around a fork. After closing nobody begins a unit, and once none is under way everything is as it is between two.
+void tri_sweep_close(tri_collect *collect);
+void tri_sweep_open(tri_collect *collect);
+static inline bool tri_sweep_is_under_way(const tri_collect *collect) {
+  return tri_load_ordered(&collect->sweepers) != 0;
+}
 /// Puts a span with free slots where refills look. Holds the class's lock.
 void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span *span);
 /// Explicit frees are taken up when a quarter of a span's slots came back: walking it for a few costs more than they

@@ -1,5 +1,6 @@
 // Cleanups that are due are run here: by a thread of the heap's own, started when the first is due, or by whoever asks.
 // Always without locks, so that one that blocks delays those behind it and nothing else.
+#include "base/callback.h"
 #include "heap/heap.h"
 
 enum {
@@ -10,7 +11,9 @@ static size_t tri_cleanups_run_batch(tri_heap *heap, size_t max) {
   tri_tie_call calls[TRI_CLEANUPS_BATCH];
   uint32_t wanted = max < TRI_CLEANUPS_BATCH ? (uint32_t)max : TRI_CLEANUPS_BATCH;
   uint32_t count = tri_ties_take_pending(&heap->world.collect, calls, wanted);
+  tri_callback_begin();
   for (uint32_t index = 0; index < count; index++) calls[index].function(calls[index].context);
+  tri_callback_end();
   return count;
 }
 

@@ -25,7 +25,10 @@ static void tri_cycle_wait_for_lock(tri_heap *heap, tri_mutator_full *own, const
   // The entry's frame, which holds the registers, is above.
   if (own) tri_mutator_wait_below(own, (uintptr_t)__builtin_frame_address(0));
   tri_lock_acquire(&heap->cycle_lock);
+  // Not while the process is being copied: the child must know whether there was a cycle.
+  tri_world_lock_between_forks(&heap->world);
   tri_store_relaxed(&heap->cycle_owner, tri_thread_token());
+  tri_lock_release(&heap->world.lock);
   if (own) tri_mutator_wait_over(own);
 }
 
@@ -34,6 +37,7 @@ void tri_cycle_begin_saved(tri_heap *heap, tri_mode mode, const tri_registers *s
             "a function that was handed an event collects the heap it is about");
   tri_mutator_full *own = tri_world_current_mutator(&heap->world);
   if (own && !tri_mutator_is_usable(own)) own = NULL;
+  if (own) tri_assert_not_interrupted(own, "collecting");
   tri_cycle_wait_for_lock(heap, own, saved);
   TRI_CHECK(tri_load_relaxed(&heap->world.collect.phase) == TRI_PHASE_OFF, "a cycle begins in phase %s",
             tri_phase_name(heap->world.collect.phase));
@@ -60,7 +64,10 @@ void tri_cycle_end(tri_heap *heap) {
   tri_store_relaxed(&heap->cycles, heap->cycles + 1);
   if (cycle->mode != TRI_MODE_BACKGROUND) tri_store_relaxed(&heap->cycles_forced, heap->cycles_forced + 1);
   tri_store_relaxed(&heap->cycle_running, 0u);
+  // From there on this thread's mutator goes on, or polls.
+  tri_world_lock_between_forks(&heap->world);
   tri_store_relaxed(&heap->cycle_owner, (uintptr_t)0);
+  tri_lock_release(&heap->world.lock);
   tri_scavenger_note_cycle(heap);
   tri_lock_release(&heap->cycle_lock);
   tri_thread_others_unblock();
@@ -155,6 +162,30 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   heap->cycle.counted_mark_ns = mark_cpu_ns;
 }
 
+// A forked child has nobody to go on with the mark. What is marked so far means nothing, nor does what was old: the
+// next cycle marks everything. World stopped, by the fork; only the forking thread's mutators are of interest, and the
+// others are put away next.
+static void tri_cycle_leave_abandoned(tri_heap *heap) {
+  tri_world *world = &heap->world;
+  tri_assert_fork_child(world);
+  world->collect.marks_kept = 0;
+  world->blackening = false;
+  tri_store_relaxed(&world->collect.mark_limit_bytes, (uint64_t)0);
+  tri_grey_renew(&world->collect.grey);
+  tri_remembered_discard(&world->collect);
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    mutator->barrier.count = 0;
+    // Its chunk may be in the list as well, as the owner was about to forget it: it is not used again.
+    mutator->remembered = NULL;
+    tri_mutator_set_barrier(mutator, false, false);
+  }
+}
+
+void tri_cycle_forget_marks(tri_heap *heap) {
+  tri_cycle_leave_abandoned(heap);
+  tri_marks_forget(&heap->world.collect);
+}
+
 void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
   tri_world *world = &heap->world;
   tri_phase before = tri_load_relaxed(&world->collect.phase);
@@ -162,6 +193,7 @@ void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
             tri_phase_name(phase));
   if (phase == TRI_PHASE_MARK) {
     heap->cycle.mark_ns = tri_clock_ns();
+    tri_fibers_reset(world);
     heap->cycle.allocated_before_marking_bytes = tri_load_relaxed(&world->collect.allocated_since_bytes);
     tri_cycle_choose_barrier(heap);
   } else {
@@ -172,6 +204,8 @@ void tri_cycle_set_phase(tri_heap *heap, tri_phase phase) {
       // So every slot with its bit in A is an object from here on. And the thread that stopped the world, the only one
       // that could still allocate, reaches the assertion even from the inline path (S7).
       tri_world_drop_windows(world);
+    } else if (before == TRI_PHASE_MARK) {
+      tri_cycle_leave_abandoned(heap);
     } else {
       tri_cycle_leave_termination(heap);
     }
@@ -241,6 +275,7 @@ void tri_cycle_scan_roots(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
   tri_world_handshake(&heap->world, tri_handshake_scan_stack, NULL);
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+  tri_fibers_shade(&heap->world);
 }
 
 // Looks at ephemerons, and marks what that shades, until nothing is left to shade.
@@ -301,8 +336,12 @@ static void tri_cycle_flush_all(tri_heap *heap) {
     tri_barrier_flush(&mutator->barrier, &heap->world.collect);
     if (mutator->stack_grey || heap->world.dijkstra) tri_mutator_shade(mutator);
   }
-  // Barriered roots need no second look under the hybrid barrier; Dijkstra's scans them all again.
-  if (heap->world.dijkstra) tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+  // Barriered roots need no second look under the hybrid barrier; Dijkstra's scans them all again, stacks included.
+  if (heap->world.dijkstra) {
+    tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+    tri_fibers_reset(&heap->world);
+  }
+  tri_fibers_shade(&heap->world);
 }
 
 // In a stop. If anything was marked since ephemerons were looked at last, they have to be looked at again: here if they
@@ -345,6 +384,7 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
 void tri_cycle_reset_scan_state(tri_heap *heap) {
   tri_assert_world_stopped(&heap->world);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) mutator->stack_grey = true;
+  tri_fibers_reset(&heap->world);
 }
 
 static void tri_cycle_mark_and_recover(tri_heap *heap) {
@@ -358,6 +398,7 @@ void tri_cycle_mark_stopped(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     if (mutator->stack_grey) tri_mutator_shade(mutator);
   tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
+  tri_fibers_shade(&heap->world);
   tri_cycle_mark_and_recover(heap);
   tri_cycle_follow_ephemerons(heap, tri_cycle_mark_and_recover);
 }
@@ -378,6 +419,7 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
     TRI_CHECK(!mutator->stack_grey, "phase markTermination: marking ends with the stack of thread %llu not scanned",
               (unsigned long long)mutator->thread_id);
   }
+  tri_fibers_assert_black(&heap->world);
   tri_step(TRI_STEP_MARKING_COMPLETE);
 }
 

@@ -1,8 +1,10 @@
 #include "heap/heap.h"
+#include "heap/fork.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/step.h"
 #include "os/vm.h"
 
@@ -114,7 +116,7 @@ tri_status tri_heap_open(const tri_options *options, const tri_front *front, tri
   tri_cleanups_init(heap);
   tri_collector_thread_init(heap);
   tri_scavenger_init(heap);
-  if (!tri_marker_init(&heap->marker, &heap->world.collect)) {
+  if (!tri_marker_init(&heap->marker, &heap->world.collect) || !tri_fork_add_heap(heap)) {
     tri_heap_close(heap);
     return TRI_OUT_OF_MEMORY;
   }
@@ -137,7 +139,9 @@ static void tri_heap_destroy_live_objects(tri_heap *heap) {
       uint64_t granule = tri_space_granule(&spans->space, object);
       if (!tri_bit_test(spans->space.bits.allocated, granule) || tri_bit_test(spans->space.bits.freed, granule))
         continue;
+      tri_callback_begin();
       layout->description.destroy((void *)object, bytes, layout->description.context);
+      tri_callback_end();
     }
   }
 }
@@ -152,6 +156,7 @@ tri_status tri_heap_close(tri_heap *heap) {
   if (!tri_cleanups_close(heap)) return TRI_MUTATORS_ATTACHED;
   tri_cleanups_run_all(heap);
   tri_scavenger_end(heap);
+  tri_fork_remove_heap(heap);
   tri_collector_thread_destroy(heap);
   tri_helpers_destroy(heap);
   tri_sweep_finish(&heap->world.collect);

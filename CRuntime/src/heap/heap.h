@@ -6,6 +6,7 @@
 
 #include "heap/limits.h"
 #include "mutator/alloc.h"
+#include "mutator/fiber.h"
 #include "mutator/scan.h"
 #include "mutator/world.h"
 #include "space/scavenge.h"
@@ -73,9 +74,10 @@ typedef struct tri_cleanup_thread {
 } tri_cleanup_thread;
 
 struct tri_heap {
-  tri_world world;     // first
-  tri_options options; // [const]
-  tri_front front;     // [const]
+  tri_world world;            // first
+  tri_options options;        // [const]
+  tri_front front;            // [const]
+  struct tri_heap *next_heap; // [lock:fork] all heaps of the process (heap/fork.h)
   tri_lock cycle_lock;
   uint64_t cache_bytes;   // [const] of a core, level 2
   uintptr_t cycle_owner;  // [atomic] token of the thread that holds the cycle lock
@@ -129,6 +131,10 @@ bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
 /// Has the collector thread call tri_heap_tick() at that moment (monotonic) or before, starting it if need be; false
 /// when no thread can be had.
 bool tri_collector_thread_tick_at(tri_heap *heap, uint64_t when_ns);
+/// In a forked child, which has one thread (heap/fork.h): puts away what belonged to the others.
+void tri_heap_after_fork_in_child(tri_heap *heap);
+/// Nothing is old any more, in the middle of a cycle that is given up. Phase off, nothing left to sweep.
+void tri_cycle_forget_marks(tri_heap *heap);
 /// What the collector thread does by the clock, in heap/tick.c. Whoever wants to be called again asks for it.
 void tri_heap_tick(tri_heap *heap, uint64_t now_ns);
 

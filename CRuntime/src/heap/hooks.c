@@ -1,6 +1,7 @@
 // Hooks: what embedders want done at the very start of a cycle (S4), in the order they were added.
 #include <string.h>
 
+#include "base/callback.h"
 #include "heap/heap.h"
 #include "tricolor_api.h"
 
@@ -65,7 +66,11 @@ void tri_cycle_run_hooks(tri_heap *heap, tri_mode mode, bool needing_stop) {
   uint64_t last = heap->hook_numbers;
   tri_lock_release(&heap->hooks_lock);
   for (uint64_t number = 0; tri_hook_next(heap, number, &hook) && hook.number <= last; number = hook.number)
-    if (((hook.flags & TRI_HOOK_NEEDS_STOP) != 0) == needing_stop) hook.function(mode, hook.context);
+    if (((hook.flags & TRI_HOOK_NEEDS_STOP) != 0) == needing_stop) {
+      tri_callback_begin();
+      hook.function(mode, hook.context);
+      tri_callback_end();
+    }
 }
 
 bool tri_cycle_any_hook_needs_stop(tri_heap *heap) {

@@ -213,6 +213,7 @@ const char *tri_status_text(tri_status status) {
   case TRI_SCOPE_OPEN: return "a handle scope or blocking region is still open";
   case TRI_MUTATORS_ATTACHED: return "mutators are still attached to the heap";
   case TRI_NOT_FOUND: return "it was never added";
+  case TRI_STACK_OVERLAPS: return "the stack overlaps one that is known already";
   case TRI_THREAD_REFUSED: return "the system refused a thread";
   }
   return "unknown status";

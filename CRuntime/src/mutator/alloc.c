@@ -25,6 +25,7 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_allocation_check_phase(mutator);
   tri_assert_owner(mutator, "allocating");
+  tri_assert_not_interrupted(mutator, "allocating");
   tri_step(TRI_STEP_ALLOCATE_SLOW);
   tri_safepoint(&mutator->fast);
   int64_t since = tri_load_relaxed(&world->collect.allocated_since_bytes);
@@ -312,6 +313,8 @@ static tri_refill_source tri_refill_look_locked(tri_refill *refill) {
   return tri_refill_from_lists_locked(refill) ? TRI_REFILL_RUN : TRI_REFILL_NOTHING;
 }
 
+static const char tri_refill_busy[] = "an allocation";
+
 static tri_status tri_refill_find(tri_refill *refill) {
   tri_collect *collect = &refill->mutator->world->collect;
   while (!tri_refill_from_run(refill)) {
@@ -320,8 +323,11 @@ static tri_status tri_refill_find(tri_refill *refill) {
     tri_lock_release(&refill->class->lock);
     if (source == TRI_REFILL_LOADED) return TRI_OK;
     if (source == TRI_REFILL_RUN) continue;
-    // Reuse before growth: sweep until something of this class turns up.
-    if (tri_sweep_unit(collect)) continue;
+    // Reuse before growth: sweep until something of this class turns up. A unit may call the embedder.
+    tri_mutator_set_busy(refill->mutator, NULL);
+    bool swept = tri_sweep_unit(collect);
+    tri_mutator_set_busy(refill->mutator, tri_refill_busy);
+    if (swept) continue;
     tri_status status = tri_refill_grow(refill);
     if (status != TRI_OK) return status;
   }
@@ -350,11 +356,15 @@ static void tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
   tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0,
                        false};
+  tri_mutator_set_busy(mutator, tri_refill_busy);
   tri_status status = tri_refill_find(&refill);
+  if (status == TRI_OK) {
+    tri_refill_note_window(mutator, index);
+    tri_step(TRI_STEP_REFILL);
+    if (refill.zeroed && refill.dirty) tri_refill_zero(&refill);
+  }
+  tri_mutator_set_busy(mutator, NULL);
   if (status != TRI_OK) return status;
-  tri_refill_note_window(mutator, index);
-  tri_step(TRI_STEP_REFILL);
-  if (refill.zeroed && refill.dirty) tri_refill_zero(&refill);
   tri_allocation_account(mutator, (uint64_t)tri_popcount(refill.window->free_slots) * refill.window->slot_bytes);
   return TRI_OK;
 }
@@ -421,7 +431,9 @@ static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages
   do {
     if (tri_pages_reuse(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run)) return TRI_OK;
   } while (tri_sweep_unit(&world->collect));
+  tri_mutator_set_busy(mutator, tri_refill_busy);
   tri_status status = tri_pages_allocate(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run);
+  tri_mutator_set_busy(mutator, NULL);
   if (status == TRI_OK) return status;
   world->collect_for_memory(world, mutator);
   status = tri_pages_allocate(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run);
@@ -445,9 +457,12 @@ void *tri_allocate_large(tri_mutator_full *mutator, struct tri_layout *layout, u
   uint64_t zeroed_bytes = partly ? layout->reference_bytes : object_bytes;
   if (!run.fresh && zeroed_bytes) {
     // Zeroed before anyone can find it, and without keeping the collector waiting.
+    mutator->pages_in_hand_first = run.page;
+    mutator->pages_in_hand = pages;
     tri_blocking_begin(&mutator->fast);
     memset((void *)tri_space_page_address(&collect->spans.space, run.page), 0, zeroed_bytes);
     tri_blocking_end(&mutator->fast);
+    mutator->pages_in_hand = 0;
   }
   tri_step(TRI_STEP_ALLOCATE_LARGE);
   // From here to the return there is no safepoint; the account comes first, as it may assist.

@@ -7,6 +7,7 @@
 // Always checked: the address is the start of a live object of this heap, and is not freed twice.
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/step.h"
 #include "mutator/alloc.h"
 #include "mutator/lone.h"
@@ -119,7 +120,9 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
 static void tri_free_destroy(const tri_mutator_full *mutator, const tri_object_place *place) {
   const tri_layout_description *description =
       &tri_span_layout(&mutator->world->collect.spans, place->span)->description;
+  tri_callback_begin();
   description->destroy((void *)place->start, tri_span_object_bytes(place->span), description->context);
+  tri_callback_end();
 }
 
 // Everything but a slot of a loaded window.
@@ -127,6 +130,7 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
   const tri_spans *spans = &mutator->world->collect.spans;
   tri_phase phase = tri_load_relaxed(&mutator->world->collect.phase);
   TRI_CHECK(phase != TRI_PHASE_MARK_TERMINATION, "free of %p in phase markTermination", object);
+  tri_assert_not_interrupted(mutator, "freeing");
   tri_object_place place = tri_slot_at(spans, (uintptr_t)object);
   if (!place.span) tri_free_refuse(object, "it is not an address of this heap's objects");
   if (place.start != (uintptr_t)object) tri_free_refuse(object, "it is not the start of an object");

@@ -21,6 +21,11 @@ _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *wha
             what, (unsigned long long)mutator->thread_id);
 }
 
+_Noreturn void tri_report_interrupted(const tri_mutator_full *mutator, const char *what) {
+  tri_fatal("%s in a signal handler that interrupted %s of the same thread (%llu): handlers must not use the heap",
+            what, mutator->busy, (unsigned long long)mutator->thread_id);
+}
+
 // What marking asks of stores is this cycle's to say, and only while there is one.
 static uint32_t tri_barrier_while_marking(const tri_mutator_full *mutator) {
   if (mutator->world->dijkstra) return TRI_SHADES_NEW;
@@ -83,6 +88,7 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
     tri_lock_release(&world->lock);
     return NULL;
   }
+  mutator->native.bounds = mutator->stack;
   return mutator;
 }
 

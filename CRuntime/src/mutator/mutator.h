@@ -77,7 +77,7 @@ typedef struct tri_mutator_full {
   bool blocking;           // [owner] inside a blocking region
   bool away;               // [owner] set aside while its thread waits for, or collects, another heap
 
-  tri_stack_bounds stack;                   // [const]
+  tri_stack_bounds stack;                   // [owner; read while stopped] that it runs on
   bool precise;                             // [const] the native stack is not scanned
   uint16_t number;                          // [const] where the heap keeps it (world.h); 0: it has no number
   uint32_t lone_busy;                       // [atomic] between tri_lone_enter() and tri_lone_leave()
@@ -85,11 +85,18 @@ typedef struct tri_mutator_full {
   tri_handshake_function *handshake;        // [lock:world] what to do at the next safepoint; NULL when done
   void *handshake_context;                  // [lock:world]
   bool handshake_running;                   // [lock:world] the owner is at it
+  const char *busy; // [owner] what must not be interrupted by a signal handler that does the like; NULL: nothing
 
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
   tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
   uint32_t loaded_windows;    // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 
+  struct tri_fiber *fiber; // [owner; read while stopped] that it runs on; NULL: its thread's native stack
+  struct {
+    tri_stack_bounds bounds; // [const]
+    uintptr_t stack_pointer; // [owner; read while stopped] while it runs on a fiber
+    tri_registers registers; // [owner; read while stopped] likewise
+  } native;
   tri_scope_block *scopes;           // [owner; read while stopped] innermost block
   size_t scope_depth;                // slots in use, over all blocks
   size_t scope_open;                 // scopes open
@@ -100,7 +107,8 @@ typedef struct tri_mutator_full {
   tri_free_place last_freed;         // [owner]
   struct tri_magazine *magazines;    // [owner; collector while stopped] NULL until the first explicit free
   bool magazines_used;
-  uint64_t freed_bytes;             // [owner; relaxed read] explicitly
+  uint64_t pages_in_hand_first, pages_in_hand; // [owner] taken for a large object that is not there yet
+  uint64_t freed_bytes;                        // [owner; relaxed read] explicitly
   int64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters; negative after a drop
   uint64_t unaccounted_freed_bytes; // [owner]
   int64_t sweep_debt_bytes;         // [owner] allocated beside a sweep, and no unit swept for it yet
@@ -122,6 +130,18 @@ _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *wha
 static inline void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
   if (__builtin_expect(mutator->thread_token != tri_thread_token() || mutator->blocking || mutator->away, 0))
     tri_report_owner(mutator, what);
+}
+
+_Noreturn void tri_report_interrupted(const tri_mutator_full *mutator, const char *what)
+    __attribute__((cold, noinline));
+/// Traps with a sentence in a signal handler that interrupted a slow path of this thread: its locks are held, or its
+/// thread counts as stopped. Slow paths only, as the mark is a store at each of them.
+static inline void tri_assert_not_interrupted(const tri_mutator_full *mutator, const char *what) {
+  if (__builtin_expect(mutator->busy != NULL, 0)) tri_report_interrupted(mutator, what);
+}
+/// Around what a signal handler must find nothing of. The volatile stores stay where they are.
+static inline void tri_mutator_set_busy(tri_mutator_full *mutator, const char *busy) {
+  *(const char *volatile *)&mutator->busy = busy;
 }
 
 /// Derives the mutator's barrier from the phase, this cycle's policy and the colour of its stack: the one place that

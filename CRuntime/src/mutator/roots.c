@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/callback.h"
 #include "mutator/store.h"
 #include "mutator/world.h"
 
@@ -49,7 +50,9 @@ static void tri_walk_callbacks(const tri_roots *roots, const tri_root_walk *walk
   for (size_t index = 0; index < roots->callback_count; index++) {
     const tri_root_callback *callback = &roots->callbacks[index];
     if (walk->plain_only && !(callback->flags & TRI_ROOT_PLAIN)) continue;
+    tri_callback_begin();
     callback->function(&visitor, callback->context);
+    tri_callback_end();
   }
 }
 
@@ -125,7 +128,9 @@ static void tri_roots_shade_locked(tri_world *world, const tri_root_range *range
       tri_root_shade_word(&shading, range->words[word], tri_root_word_kind(range));
   if (callback) {
     tri_visitor visitor = {.collect = &world->collect, .chunk = &shading.chunk};
+    tri_callback_begin();
     callback->function(&visitor, callback->context);
+    tri_callback_end();
   }
   if (shading.chunk) tri_grey_share(&world->collect.grey, shading.chunk);
 }

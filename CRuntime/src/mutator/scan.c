@@ -9,16 +9,20 @@ typedef struct tri_scan {
 } tri_scan;
 
 // Reads other frames' memory word by word: sanitizers would call it what it is.
-TRI_NO_ASAN static void tri_scan_native_stack(const tri_scan *scan, uintptr_t low, uintptr_t high) {
-  const tri_space *space = &scan->mutator->world->collect.spans.space;
+TRI_NO_ASAN void tri_scan_stack_words(const tri_world *world, uintptr_t stack_pointer, uintptr_t high,
+                                      const tri_registers *registers, tri_each_word *each, void *context) {
+  const tri_space *space = &world->collect.spans.space;
   // Most words are no addresses of the heap: they are sorted out here, without a call. One past the end counts, as
   // an end pointer.
   uintptr_t start = space->start;
   uint64_t bytes = tri_load_acquire(&space->committed_bytes);
-  for (uintptr_t at = tri_align_up(low, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
+  for (uintptr_t at = tri_align_up(stack_pointer, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= high;
+       at += sizeof(uintptr_t)) {
     uintptr_t word = *(volatile uintptr_t *)at;
-    if (word - start <= bytes) scan->each(scan->context, word, TRI_WORD_AMBIGUOUS);
+    if (word - start <= bytes) each(context, word, TRI_WORD_AMBIGUOUS);
   }
+  for (int index = 0; registers && index < TRI_REGISTER_COUNT; index++)
+    each(context, registers->words[index], TRI_WORD_AMBIGUOUS);
 }
 
 static void tri_scan_scopes(const tri_scan *scan) {
@@ -47,13 +51,15 @@ static void tri_scan_from(const tri_scan *scan, uintptr_t stack_pointer, bool wi
   if (mutator->precise) return;
   TRI_CHECK(
       stack_pointer >= mutator->stack.low && stack_pointer < mutator->stack.high,
-      "thread %llu runs on a stack it was not attached with: references on a fiber's stack would be missed; attach "
-      "with TRI_ATTACH_PRECISE and hold them in handle scopes",
+      "thread %llu runs on a stack it was not attached with: references on a fiber's stack would be missed; tell of it "
+      "with tri_fiber_switch(), or attach with TRI_ATTACH_PRECISE and hold them in handle scopes",
       (unsigned long long)mutator->thread_id);
-  tri_scan_native_stack(scan, stack_pointer, mutator->stack.high);
-  if (!with_registers) return;
-  for (int index = 0; index < TRI_REGISTER_COUNT; index++)
-    scan->each(scan->context, mutator->registers.words[index], TRI_WORD_AMBIGUOUS);
+  tri_scan_stack_words(mutator->world, stack_pointer, mutator->stack.high, with_registers ? &mutator->registers : NULL,
+                       scan->each, scan->context);
+  // On a fiber: what the thread left of its own.
+  if (mutator->fiber)
+    tri_scan_stack_words(mutator->world, mutator->native.stack_pointer, mutator->native.bounds.high,
+                         &mutator->native.registers, scan->each, scan->context);
 }
 
 static void tri_scan_own(void *context, uintptr_t stack_pointer) {

@@ -10,6 +10,10 @@
 
 /// Shades everything the mutator holds; its stack is black afterwards.
 void tri_mutator_shade(tri_mutator_full *mutator);
+/// Hands over the words from `stack_pointer` up, and the registers, that may be addresses of the heap. NULL: no
+/// registers.
+void tri_scan_stack_words(const tri_world *world, uintptr_t stack_pointer, uintptr_t high,
+                          const tri_registers *registers, tri_each_word *each, void *context);
 /// Hands every word to a checker.
 void tri_mutator_each_root(tri_mutator_full *mutator, tri_each_word *each, void *context);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/step.h"
+#include "mutator/fiber.h"
 #include "mutator/magazine.h"
 #include "mutator/scan.h"
 #include "os/vm.h"
@@ -41,6 +42,8 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   world->can_be_lone = tri_process_barrier();
   world->shared = !world->can_be_lone;
   tri_lock_init(&world->lock, TRI_RANK_WORLD);
+  tri_lock_init(&world->fibers_lock, TRI_RANK_ROOTS);
+  world->scan_epoch = 1;
   tri_condition_init(&world->arrived);
   tri_condition_init(&world->resumed);
   tri_stops_init(&world->stops);
@@ -69,6 +72,7 @@ void tri_world_destroy(tri_world *world) {
   tri_stops_destroy(&world->stops, &world->collect.spans.space.meta);
   pthread_cond_destroy(&world->resumed);
   pthread_cond_destroy(&world->arrived);
+  tri_lock_destroy(&world->fibers_lock);
   tri_lock_destroy(&world->lock);
   tri_collect_destroy(&world->collect);
 }
@@ -134,7 +138,7 @@ tri_mutator *tri_current_mutator(tri_heap *heap) {
 
 static void tri_world_note_arrival(tri_world *world, const tri_mutator_full *mutator) {
   tri_lock_acquire(&world->lock);
-  if (world->stopping && !world->stopped) tri_stops_note_arrival(&world->stops, mutator->thread_id);
+  if (world->stopping && !world->stopped && !world->forking) tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
   tri_lock_release(&world->lock);
 }
@@ -196,14 +200,47 @@ void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_poin
   }
 }
 
-void tri_thread_others_unblock(void) {
-  if (--tri_thread_waits != 0) return;
+// NULL, or the first that is held.
+static tri_mutator_full *tri_thread_take_back(void) {
   for (uint32_t index = 0; index < tri_thread.count; index++) {
     tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (!mutator->away) continue;
-    tri_mutator_set_running(mutator);
+    if (!tri_mutator_try_set_running(mutator)) return mutator;
     mutator->away = false;
   }
+  return NULL;
+}
+
+static void tri_mutator_wait_while_held(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  tri_lock_acquire(&world->lock);
+  while (tri_load_ordered(&mutator->state) == TRI_MUTATOR_HELD) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_lock_release(&world->lock);
+  tri_world_wake_some(world);
+}
+
+// While this thread waits to have one back, none of the others runs either: a fork holds all heaps at once.
+static void tri_thread_take_back_held(void *context, uintptr_t stack_pointer) {
+  for (tri_mutator_full *held = context; held; held = tri_thread_take_back()) {
+    for (uint32_t index = 0; index < tri_thread.count; index++) {
+      tri_mutator_full *mutator = tri_thread_mutator_at(index);
+      if (!tri_mutator_is_usable(mutator)) continue;
+      mutator->away = true;
+      tri_mutator_set_blocked(mutator, stack_pointer, NULL);
+    }
+    tri_mutator_wait_while_held(held);
+  }
+}
+
+void tri_thread_others_unblock(void) {
+  if (--tri_thread_waits != 0) return;
+  tri_mutator_full *held = tri_thread_take_back();
+  if (held) tri_thread_with_stack(tri_thread_take_back_held, held);
+}
+
+void tri_thread_assert_not_interrupted(const char *what) {
+  for (uint32_t index = 0; index < tri_thread.count; index++)
+    tri_assert_not_interrupted(tri_thread.attachments[index].mutator, what);
 }
 
 // ---- Blocking regions ----
@@ -212,6 +249,7 @@ void tri_blocking_begin_saved(tri_mutator *mutator, uintptr_t unused, const tri_
   tri_mutator_full *full = tri_mutator_of(mutator);
   (void)unused;
   tri_assert_owner(full, "beginning a blocking region");
+  tri_assert_not_interrupted(full, "beginning a blocking region");
   tri_step(TRI_STEP_BLOCKING_BEGIN);
   full->blocking = true;
   tri_mutator_set_blocked(full, tri_registers_stack_pointer(saved), saved);
@@ -221,6 +259,7 @@ static void tri_blocking_end_held(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_mutator_set_running(mutator);
+  mutator->blocking = false;
   tri_thread_others_unblock();
 }
 
@@ -246,7 +285,9 @@ bool tri_world_keep_running(tri_world *world) {
   tri_mutator_full *mutator = tri_world_current_mutator(world);
   if (mutator && tri_mutator_is_usable(mutator)) return false;
   tri_lock_acquire(&world->lock);
-  if (world->stopper_token != tri_thread_token() && tri_world_wait_for_start_locked(world)) tri_world_wake_some(world);
+  // A fork's stop is no cycle's; and it may be waiting for the callback that does this.
+  bool waits = !world->forking && world->stopper_token != tri_thread_token();
+  if (waits && tri_world_wait_for_start_locked(world)) tri_world_wake_some(world);
   return true;
 }
 
@@ -272,7 +313,7 @@ static void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {
 static bool tri_mutator_park_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
-  tri_stops_note_arrival(&world->stops, mutator->thread_id);
+  if (!world->forking) tri_stops_note_arrival(&world->stops, mutator->thread_id);
   pthread_cond_broadcast(&world->arrived);
   bool waited = tri_world_wait_for_start_locked(world);
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
@@ -282,7 +323,8 @@ static bool tri_mutator_park_locked(tri_mutator_full *mutator) {
 // Without the lock: others must be able to come by meanwhile. The stop waits for this thread, so it does not end.
 static void tri_mutator_lay_down_unlocked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
-  if (world->stops.current.cause == TRI_STOP_HOOKS) return;
+  // A fork wants everything as it is.
+  if (world->forking || world->stops.current.cause == TRI_STOP_HOOKS) return;
   tri_lock_release(&world->lock);
   if (tri_phase_barrier_is_on(tri_load_relaxed(&world->collect.phase)))
     tri_barrier_flush(&mutator->barrier, &world->collect);
@@ -295,6 +337,7 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_world *world = mutator->world;
   mutator->stack_pointer = stack_pointer;
+  tri_mutator_set_busy(mutator, "a safepoint");
   tri_thread_others_block(mutator, stack_pointer, NULL);
   bool waited = false;
   tri_lock_acquire(&world->lock);
@@ -307,11 +350,13 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_lock_release(&world->lock);
   if (waited) tri_world_wake_some(world);
   tri_thread_others_unblock();
+  tri_mutator_set_busy(mutator, NULL);
 }
 
 void tri_safepoint_slow(tri_mutator *mutator) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_assert_owner(full, "polling");
+  tri_assert_not_interrupted(full, "polling");
   // The thread that stopped the world has nobody to wait for.
   if (full->world->stopped && full->world->stopper == full) return;
   tri_step(TRI_STEP_SAFEPOINT);
@@ -370,7 +415,7 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
   tri_mutator_full *own = tri_world_current_mutator(world);
   if (own && !tri_mutator_is_usable(own)) own = NULL;
   uint64_t since_ns = tri_clock_ns(), next_warning_ms = TRI_FIRST_WARNING_MS;
-  tri_lock_acquire(&world->lock);
+  tri_world_lock_between_forks(world);
   TRI_CHECK(!world->stopping, "a handshake while the world is stopped");
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
     if (mutator == own) continue;
@@ -391,11 +436,19 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
   tri_lock_release(&world->lock);
 }
 
+// A fork waits for no cycle: whoever runs one waits for the fork, counting as stopped.
+void tri_world_lock_between_forks(tri_world *world) {
+  tri_lock_acquire(&world->lock);
+  if (!world->forking || world->stopper_token == tri_thread_token()) return;
+  while (world->forking) tri_lock_wait(&world->lock, &world->resumed, 0);
+  tri_world_wake_some(world);
+}
+
 void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   tri_step(TRI_STEP_STOP_REQUEST);
   uint64_t next_warning_ms = TRI_FIRST_WARNING_MS;
   tri_stops_make_room(&world->stops, &world->collect.spans.space.meta, tri_load_relaxed(&world->mutator_count));
-  tri_lock_acquire(&world->lock);
+  tri_world_lock_between_forks(world);
   TRI_CHECK(!world->stopping, "stopping a world that is stopped");
   tri_stops_begin(&world->stops, cause, world->mutator_count);
   world->stopping = true;
@@ -420,9 +473,7 @@ void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   tri_step(TRI_STEP_STOPPED);
 }
 
-uint64_t tri_world_start(tri_world *world) {
-  tri_assert_world_stopped(world);
-  tri_lock_acquire(&world->lock);
+static void tri_world_let_all_go_locked(tri_world *world) {
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
     if (mutator == world->stopper) continue;
     tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_STOP);
@@ -432,10 +483,54 @@ uint64_t tri_world_start(tri_world *world) {
   world->stopping = false;
   world->stopper = NULL;
   world->stopper_token = 0;
+}
+
+uint64_t tri_world_start(tri_world *world) {
+  tri_assert_world_stopped(world);
+  tri_lock_acquire(&world->lock);
+  tri_world_let_all_go_locked(world);
   tri_lock_release(&world->lock);
   tri_world_wake_some(world);
   tri_step(TRI_STEP_STARTED);
   return tri_stops_end(&world->stops);
+}
+
+// ---- Fork ----
+
+void tri_world_stop_for_fork(tri_world *world, const uintptr_t *owner) {
+  tri_lock_acquire(&world->lock);
+  if (tri_world_wait_for_start_locked(world)) tri_world_wake_some(world);
+  uint64_t since_ns = tri_clock_ns(), next_warning_ms = TRI_FIRST_WARNING_MS;
+  world->stopping = true;
+  world->forking = true;
+  world->stopper_token = tri_thread_token();
+  world->stopper = NULL;
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+    tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
+  for (;;) {
+    tri_mutator_full *late = NULL;
+    for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+      if (!tri_mutator_is_still(mutator) && mutator->thread_token != tri_load_relaxed(owner)) late = mutator;
+    if (!late) break;
+    tri_world_await_locked(world, late, since_ns, &next_warning_ms, "stop for a fork");
+  }
+  world->stopped = true;
+  tri_lock_release(&world->lock);
+}
+
+void tri_world_start_after_fork(tri_world *world) {
+  tri_assert_fork_child(world);
+  tri_lock_acquire(&world->lock);
+  world->forking = false;
+  tri_world_let_all_go_locked(world);
+  pthread_cond_broadcast(&world->arrived); // a handshake that could not get at those held here
+  pthread_cond_broadcast(&world->resumed); // and a cycle that wants its own stop
+  tri_lock_release(&world->lock);
+}
+
+void tri_assert_fork_child(const tri_world *world) {
+  TRI_CHECK(world->forking && world->stopped && world->stopper_token == tri_thread_token(),
+            "a cycle is given up, and this is no forked child");
 }
 
 static void tri_orphan_give_back(void *context, const struct tri_window *window) {
@@ -467,6 +562,7 @@ static void tri_thread_exit(void *unused) {
     if (mutator->blocking) tri_blocking_end(&mutator->fast);
     mutator->scope_open = 0;
     mutator->scope_depth = 0;
+    tri_fiber_end_with(mutator);
     tri_detach(&mutator->fast);
   }
 }
@@ -498,13 +594,12 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
 }
 
 // The frame that called this stays until the wait is over, and holds the registers.
-static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
+static void tri_world_await_end_of_stop(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
   tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
   tri_lock_acquire(&world->lock);
   bool waited = tri_world_wait_for_start_locked(world);
-  tri_world_admit_locked(world, mutator);
   tri_lock_release(&world->lock);
   if (waited) tri_world_wake_some(world);
   tri_thread_others_unblock();
@@ -514,11 +609,14 @@ static void tri_world_admit_after_stop(void *context, uintptr_t stack_pointer) {
 // which there may be thousands; whoever holds the world lock waits for none of them.
 static void tri_world_admit(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
-  tri_lock_acquire(&world->lock);
-  bool at_once = !world->stopping;
-  if (at_once) tri_world_admit_locked(world, mutator);
-  tri_lock_release(&world->lock);
-  if (!at_once) tri_thread_with_stack(tri_world_admit_after_stop, mutator);
+  for (;;) {
+    tri_lock_acquire(&world->lock);
+    bool admitted = !world->stopping;
+    if (admitted) tri_world_admit_locked(world, mutator);
+    tri_lock_release(&world->lock);
+    if (admitted) return;
+    tri_thread_with_stack(tri_world_await_end_of_stop, mutator);
+  }
 }
 
 tri_status tri_attach(tri_heap *heap, uint32_t flags, tri_mutator **out_mutator) {
@@ -549,12 +647,24 @@ static void tri_world_dismiss_locked(tri_world *world, tri_mutator_full *mutator
   if (world->mutator_count <= 1 && world->can_be_lone) tri_store_release(&world->shared, 0u);
 }
 
+// What a mutator leaves behind, and to whom. Under the world lock: no final stop comes between this and the dismissal.
+static void tri_mutator_leave_locked(tri_mutator_full *mutator) {
+  tri_collect *collect = &mutator->world->collect;
+  tri_remember_share(collect, &mutator->remembered);
+  tri_magazines_give_back(mutator);
+  tri_mutator_orphan_windows(mutator);
+  tri_mutator_account(mutator);
+  tri_add_relaxed(&collect->explicitly_freed_bytes, mutator->freed_bytes);
+}
+
 tri_status tri_detach(tri_mutator *mutator) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_world *world = full->world;
   TRI_CHECK(full->thread_token == tri_thread_token(), "detaching another thread's mutator (thread %" PRIu64 ")",
             full->thread_id);
   TRI_CHECK(!full->away, "detaching from inside a cycle of another heap");
+  tri_assert_not_interrupted(full, "detaching");
+  TRI_CHECK(!full->fiber, "detaching on a fiber: switch to the thread's own stack first");
   if (full->scope_open || full->blocking) return TRI_SCOPE_OPEN;
   for (;;) {
     tri_lock_acquire(&world->lock);
@@ -566,11 +676,7 @@ tri_status tri_detach(tri_mutator *mutator) {
   tri_step(TRI_STEP_DETACH);
   // Still under the lock: the final stop cannot come between the flush and the dismissal.
   tri_barrier_flush(&full->barrier, &world->collect);
-  tri_remember_share(&world->collect, &full->remembered);
-  tri_magazines_give_back(full);
-  tri_mutator_orphan_windows(full);
-  tri_mutator_account(full);
-  tri_add_relaxed(&world->collect.explicitly_freed_bytes, full->freed_bytes);
+  tri_mutator_leave_locked(full);
   tri_thread_remove(full);
   tri_world_dismiss_locked(world, full);
   tri_mutator_retire_locked(full);
@@ -587,4 +693,37 @@ size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_
 
 void tri_stops_observe(tri_heap *heap, tri_stop_function *function, void *context) {
   tri_stops_set_observer(&tri_world_of_heap(heap)->stops, function, context);
+}
+
+// ---- In a forked child ----
+
+// Of a thread that the child does not have.
+static void tri_mutator_put_away_locked(tri_mutator_full *mutator) {
+  tri_world *world = mutator->world;
+  TRI_CHECK(mutator->barrier.count == 0, "a forked child finds %u words in the barrier buffer of thread %" PRIu64,
+            mutator->barrier.count, mutator->thread_id);
+  if (mutator->pages_in_hand)
+    tri_pages_free(&world->collect.spans.space, mutator->pages_in_hand_first, mutator->pages_in_hand);
+  mutator->pages_in_hand = 0;
+  tri_store_relaxed(&mutator->lone_busy, 0u);
+  tri_fiber_end_with(mutator);
+  tri_mutator_leave_locked(mutator);
+  tri_world_dismiss_locked(world, mutator);
+  tri_mutator_retire_locked(mutator);
+}
+
+void tri_world_keep_only_caller(tri_world *world) {
+  tri_assert_fork_child(world);
+  tri_lock_acquire(&world->lock);
+  for (tri_mutator_full *mutator = world->mutators, *next; mutator; mutator = next) {
+    next = mutator->next;
+    mutator->handshake = NULL;
+    mutator->handshake_running = false;
+    tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_HANDSHAKE);
+    if (mutator->thread_token == tri_thread_token())
+      mutator->thread_id = tri_thread_id();
+    else
+      tri_mutator_put_away_locked(mutator);
+  }
+  tri_lock_release(&world->lock);
 }

@@ -21,17 +21,21 @@ typedef struct tri_world {
   tri_collect collect; // first: the floors below see the heap as this
   tri_roots roots;
   tri_lock lock;
-  pthread_cond_t arrived;      // a mutator parked, blocked, or finished its handshake
-  pthread_cond_t resumed;      // the world was started again, or a mutator was let go
-  tri_mutator_full *mutators;  // [lock]
-  uint32_t mutator_count;      // [lock; atomic read]
-  tri_mutator_full *retired;   // [lock] linked by next
+  pthread_cond_t arrived;     // a mutator parked, blocked, or finished its handshake
+  pthread_cond_t resumed;     // the world was started again, or a mutator was let go
+  tri_mutator_full *mutators; // [lock]
+  uint32_t mutator_count;     // [lock; atomic read]
+  tri_mutator_full *retired;  // [lock] linked by next
+  tri_lock fibers_lock;
+  struct tri_fiber *fibers; // [lock:fibers] fiber.h
+  uint64_t scan_epoch;      // [stw, or the start of marking; atomic read] stacks of fibers scanned before it are grey
   tri_mutator_full **numbered; // [atomic] every mutator this heap ever made, by number - 1; TRI_MUTATOR_NUMBERS of them
   uint32_t numbers;            // [lock] given so far
   bool can_be_lone;            // [const]
   uint32_t shared;             // [lock; atomic read] more than one mutator, or was when last counted (lone.h)
   bool stopping;               // [lock] a stop is wanted or in force
   bool stopped;                // [lock] and complete
+  bool forking;                // [lock] it is a fork that wants the stop, not a cycle
   tri_mutator_full *stopper;   // [stw] the mutator of the thread that stopped the world, if it has one
   uintptr_t stopper_token;     // [stw]
   tri_stops stops;
@@ -88,6 +92,17 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
 void tri_world_stop(tri_world *world, tri_stop_cause cause);
 /// How long the stop was, from the request, in ns.
 uint64_t tri_world_start(tri_world *world);
+/// The stop of a fork, by a thread whose mutators count as blocked. A cycle that is under way, by the thread `owner`
+/// points to the token of, may go on marking; its mutator counts as stopped. Waits for the stop of a cycle to end, and
+/// for mutators as long as it takes.
+void tri_world_stop_for_fork(tri_world *world, const uintptr_t *owner);
+void tri_world_start_after_fork(tri_world *world);
+/// Takes the world's lock at a moment when no fork is under way.
+void tri_world_lock_between_forks(tri_world *world);
+/// In a forked child, which has one thread: detaches every other mutator, as its thread would have.
+void tri_world_keep_only_caller(tri_world *world);
+/// Traps unless this thread stopped the world for a fork.
+void tri_assert_fork_child(const tri_world *world);
 /// World stopped: empties every window, those of detached mutators too. What waits in a window is then no object.
 void tri_world_drop_windows(tri_world *world);
 /// Traps unless the calling thread has stopped the world.
@@ -100,6 +115,8 @@ bool tri_world_keep_running(tri_world *world);
 /// NULL where a frame that stays holds them (tri_thread_with_stack).
 void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved);
 void tri_thread_others_unblock(void);
+/// Traps in a signal handler that interrupted a slow path of any of this thread's mutators.
+void tri_thread_assert_not_interrupted(const char *what);
 /// The same for the mutator itself, around a wait inside one function.
 void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer);
 void tri_mutator_wait_over(tri_mutator_full *mutator);

@@ -30,6 +30,8 @@
 
 TRI_ENTRY(tri_blocking_begin, tri_blocking_begin_saved);
 TRI_ENTRY(tri_cycle_begin, tri_cycle_begin_saved);
+TRI_ENTRY(tri_fiber_switch, tri_fiber_switch_saved);
+TRI_ENTRY(tri_fork_prepare, tri_fork_prepare_saved);
 #else
 #error "write the entries of os/entry_x86_64.c for this processor"
 #endif

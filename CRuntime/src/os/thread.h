@@ -52,5 +52,7 @@ void tri_thread_join(void *pthread_slot);
 /// Every other running thread of this process executes a full memory barrier before this returns: the expensive half of
 /// a protocol whose other half is plain loads and stores. False where the system does not offer it. 1 to 3 us.
 bool tri_process_barrier(void);
+/// In a forked child: asks for it again.
+void tri_process_barrier_after_fork(void);
 
 #endif

@@ -128,3 +128,7 @@ bool tri_process_barrier(void) {
   pthread_once(&tri_process_barrier_once, tri_process_barrier_register);
   return tri_process_barrier_is_offered && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
+
+void tri_process_barrier_after_fork(void) {
+  if (tri_process_barrier_is_offered) tri_process_barrier_register();
+}

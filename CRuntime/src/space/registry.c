@@ -46,3 +46,10 @@ tri_registry_totals tri_registry_read(void) {
   pthread_mutex_unlock(&tri_registry_lock);
   return totals;
 }
+
+void tri_registry_hold(void) {
+  pthread_mutex_lock(&tri_registry_lock);
+}
+void tri_registry_let_go(void) {
+  pthread_mutex_unlock(&tri_registry_lock);
+}

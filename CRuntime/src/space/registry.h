@@ -25,5 +25,8 @@ void tri_registry_remove(tri_reservation *reservation);
 /// The start of the heap that an address lies in; 0 if it lies in none.
 uintptr_t tri_registry_find(uintptr_t address);
 tri_registry_totals tri_registry_read(void);
+/// Around a fork: the child gets it as it was between two changes.
+void tri_registry_hold(void);
+void tri_registry_let_go(void);
 
 #endif

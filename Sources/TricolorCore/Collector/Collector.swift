@@ -31,7 +31,7 @@ public final class Collector: @unchecked Sendable {
     let box = CollectorBox()
     var front = tri_front(
       context: Unmanaged.passRetained(box).toOpaque(), run_cycle: runCycle, sweep_finished: sweepFinished,
-      memory_given_back: memoryGivenBack, limits_changed: limitsChanged)
+      memory_given_back: memoryGivenBack, limits_changed: limitsChanged, abandon_cycle: abandonCycle)
     var heap: OpaquePointer?
     status = tri_heap_open(&options, &front, &heap)
     guard status == .ok, let heap else {
@@ -181,6 +181,11 @@ public final class Collector: @unchecked Sendable {
     tri_cycle_start_world(heap)
   }
 
+  /// In a forked child: the cycle that another thread was running is over, and nothing counts as marked (S6).
+  fileprivate func abandon() {
+    move(.abandoned)
+  }
+
   // MARK: Pacing
 
   /// Live bytes are known when a sweep ends; from them follows when the next cycle starts.
@@ -253,6 +258,10 @@ private final class CollectorBox {
 
 private func runCycle(_ context: UnsafeMutableRawPointer?, _ mode: tri_mode, _ triggered: Bool) {
   Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.gc(mode, triggered: triggered)
+}
+
+private func abandonCycle(_ context: UnsafeMutableRawPointer?) {
+  Unmanaged<CollectorBox>.fromOpaque(context!).takeUnretainedValue().collector!.abandon()
 }
 
 private func sweepFinished(_ context: UnsafeMutableRawPointer?) {

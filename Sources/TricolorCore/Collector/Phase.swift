@@ -2,6 +2,7 @@
 //
 //   off ──beginMarking──▶ mark ──worldStopped──▶ markTermination ──markingComplete──▶ off
 //   off ──────────────beginStopped─────────────▶ markTermination
+//   mark ──abandoned──▶ off   in a forked child only: nothing counts as marked
 //
 // The write barrier is derived from the phase and therefore on without a gap from the first move to the last (S5).
 
@@ -12,6 +13,7 @@ enum PhaseEvent {
   case worldStopped  // nothing is grey and nobody runs; the barrier stays on
   case beginStopped  // the whole mark happens in a stop: force modes, and the second pass of trace level 2
   case markingComplete  // proven; still stopped, before sweeping
+  case abandoned  // in a forked child: whoever was marking is not there
 
   var name: StaticString {
     switch self {
@@ -19,6 +21,7 @@ enum PhaseEvent {
     case .worldStopped: "worldStopped"
     case .beginStopped: "beginStopped"
     case .markingComplete: "markingComplete"
+    case .abandoned: "abandoned"
     }
   }
 }
@@ -31,6 +34,7 @@ extension Collector {
     case (.mark, .worldStopped): .markTermination
     case (.off, .beginStopped): .markTermination
     case (.markTermination, .markingComplete): .off
+    case (.mark, .abandoned): .off
     case (.off, _), (.mark, _), (.markTermination, _): nil
     }
   }

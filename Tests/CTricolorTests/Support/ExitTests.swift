@@ -25,6 +25,7 @@ enum Seen {
   nonisolated(unsafe) static var object: Object!
   nonisolated(unsafe) static var threads: [pthread_t] = []
   nonisolated(unsafe) static var expectsProgress = false
+  nonisolated(unsafe) static var lock = pthread_mutex_t()
   static let ticks = Counter()
   static let progressed = Counter()
   static let count = Counter()

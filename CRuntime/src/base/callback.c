@@ -1,0 +1,3 @@
+#include "base/callback.h"
+
+__thread uint32_t tri_thread_in_callback;
