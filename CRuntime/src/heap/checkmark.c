@@ -119,8 +119,8 @@ void tri_checkmark(tri_heap *heap) {
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_each_root(mutator, tri_checker_word, &checker);
   tri_roots_each(&heap->world.roots, tri_checker_word, &checker);
-  tri_ephemerons_each(&heap->world.collect, tri_checker_ephemeron, &checker);
   tri_fibers_each_root(&heap->world, tri_checker_word, &checker);
+  tri_ephemerons_each(&heap->world.collect, tri_checker_ephemeron, &checker);
   tri_checker_drain(&checker);
   tri_checker_second_pass(&checker);
   tri_checker_clear_bits(&checker);
