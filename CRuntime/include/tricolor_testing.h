@@ -91,6 +91,8 @@ void tri_testing_set_cgroup_root(const char *TRI_NULLABLE root);
 uint64_t tri_testing_cgroup_memory_bytes(void);
 uint64_t tri_testing_cgroup_cpu_permille(void);
 uint32_t tri_testing_cpu_count(void);
+/// The rest that the collector thread takes (mutator/share.h).
+uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns);
 /// Reads the container's limit again although it is not time.
 void tri_testing_refresh_limits(tri_heap *heap);
 /// Steps of the collector's own, out of their order.

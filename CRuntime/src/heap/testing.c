@@ -4,6 +4,7 @@
 #include "collect/ephemerons.h"
 #include "heap/heap.h"
 #include "heap/verify.h"
+#include "mutator/share.h"
 #include "os/cgroup.h"
 #include "os/vm.h"
 
@@ -128,6 +129,9 @@ uint64_t tri_testing_cgroup_cpu_permille(void) {
 }
 uint32_t tri_testing_cpu_count(void) {
   return tri_cpu_count();
+}
+uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns) {
+  return tri_share_due_ns(permille, wall_ns, cpu_ns);
 }
 void tri_testing_refresh_limits(tri_heap *heap) {
   tri_store_relaxed(&heap->limits.container_ns, tri_clock_ns() - TRI_CGROUP_AGE_NS);

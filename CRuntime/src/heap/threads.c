@@ -34,7 +34,7 @@ static void *tri_helper_main(void *context) {
     tri_lock_release(&helpers->lock);
     uint64_t began = tri_thread_cpu_ns();
     tri_grey_worker_begin(&heap->world.collect.grey);
-    tri_assist_marker_run(&heap->world, marker, UINT64_MAX);
+    tri_assist_marker_run(&heap->world, marker, UINT64_MAX, NULL);
     tri_grey_worker_end(&heap->world.collect.grey);
     tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_thread_cpu_ns() - began);
     tri_lock_acquire(&helpers->lock);
@@ -60,6 +60,7 @@ bool tri_helpers_init(tri_heap *heap) {
   helpers->in_stop = tri_helpers_beside_caller(options->mark_workers ? options->mark_workers : cpus);
   helpers->beside_mutators =
       tri_helpers_beside_caller(options->background_workers ? options->background_workers : cpus / 4);
+  helpers->share_permille = options->background_workers || cpus >= 4 ? 1000 : cpus * 250;
   return true;
 }
 
@@ -110,9 +111,9 @@ static void tri_helpers_wait(tri_heap *heap) {
 }
 
 // While the helpers sleep. Beside mutators, and in a stop that comes in phase mark, others may be marking too.
-static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects) {
+static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects, tri_share *share) {
   if (tri_load_relaxed(&heap->world.collect.phase) != TRI_PHASE_MARK_TERMINATION)
-    return tri_assist_marker_run(&heap->world, &heap->marker, budget_objects);
+    return tri_assist_marker_run(&heap->world, &heap->marker, budget_objects, share);
   tri_assert_world_stopped(&heap->world);
   return tri_marker_run_alone(&heap->marker, budget_objects);
 }
@@ -124,15 +125,15 @@ static uint64_t tri_helpers_clock_ns(const tri_heap *heap) {
 }
 
 // Marks alone what is worth no helper, then with them.
-static void tri_helpers_mark_with(tri_heap *heap, uint32_t helpers) {
+static void tri_helpers_mark_with(tri_heap *heap, uint32_t helpers, tri_share *share) {
   tri_grey_queue *grey = &heap->world.collect.grey;
   uint64_t began = tri_helpers_clock_ns(heap);
   tri_grey_worker_begin(grey);
   uint64_t worth = helpers ? heap->helpers.worth_objects : UINT64_MAX;
-  bool help = tri_mark_without_helpers(heap, worth) >= worth;
+  bool help = tri_mark_without_helpers(heap, worth, share) >= worth;
   if (help) {
     tri_helpers_wake(heap, helpers);
-    tri_assist_marker_run(&heap->world, &heap->marker, UINT64_MAX);
+    tri_assist_marker_run(&heap->world, &heap->marker, UINT64_MAX, share);
   }
   tri_grey_worker_end(grey);
   tri_add_relaxed(&heap->world.collect.mark_cpu_ns, tri_helpers_clock_ns(heap) - began);
@@ -141,12 +142,16 @@ static void tri_helpers_mark_with(tri_heap *heap, uint32_t helpers) {
 
 void tri_helpers_mark_in_stop(tri_heap *heap) {
   tri_assert_world_stopped(&heap->world);
-  tri_helpers_mark_with(heap, heap->helpers.in_stop);
+  tri_helpers_mark_with(heap, heap->helpers.in_stop, NULL);
 }
 
 void tri_helpers_mark_beside_mutators(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
-  tri_helpers_mark_with(heap, heap->helpers.beside_mutators);
+  tri_share share;
+  // A thread that runs a cycle of its own waits for its end.
+  bool rests = heap->helpers.share_permille < 1000 && !heap->cycle.inline_mutator;
+  if (rests) tri_share_begin(&share, heap->helpers.share_permille);
+  tri_helpers_mark_with(heap, heap->helpers.beside_mutators, rests ? &share : NULL);
 }
 
 // ---- The collector thread ----

@@ -6,8 +6,11 @@ enum {
   // Debts are let grow to this: the clock is read twice for each that is paid.
   TRI_ASSIST_DEBT_MIN = 256,
   // Objects marked between two looks at the clock: 64 are 1 to 5 us, or 200 if each has 64 words that all miss the
-  // cache.
+  // cache. Portions that are over in a small part of the time there is are followed by larger ones: between two of
+  // them the marker's pipeline runs dry.
   TRI_ASSIST_PORTION = 64,
+  TRI_ASSIST_PORTION_MAX = 1024,
+  TRI_ASSIST_QUICK = 32,
   // What the collector marks between two gifts to the pool: larger means fewer shared writes and a pipeline that runs
   // dry less often, smaller that allocating threads wait less for what is marked already.
   TRI_ASSIST_CREDIT = 1024,
@@ -40,17 +43,24 @@ static void tri_assist_take_credit(tri_mutator_full *mutator) {
 typedef struct tri_credit_pace {
   tri_mark_pace pace; // first
   tri_world *world;
+  tri_share *share; // NULL: without end
 } tri_credit_pace;
 
 static bool tri_assist_give(tri_mark_pace *pace, uint64_t scanned_objects) {
-  tri_world *world = ((tri_credit_pace *)(void *)pace)->world;
-  tri_add_relaxed(&world->assist_pool_objects, (int64_t)scanned_objects);
-  return true;
+  const tri_credit_pace *credit = (const tri_credit_pace *)(const void *)pace;
+  tri_add_relaxed(&credit->world->assist_pool_objects, (int64_t)scanned_objects);
+  return !credit->share || !tri_share_is_used_up(credit->share);
 }
 
-uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t budget_objects) {
-  tri_credit_pace pace = {{TRI_ASSIST_CREDIT, tri_assist_give}, world};
-  return tri_marker_run_paced(marker, budget_objects, true, &pace.pace);
+uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t budget_objects, tri_share *share) {
+  uint64_t scanned = 0;
+  for (;;) {
+    tri_credit_pace pace = {{TRI_ASSIST_CREDIT, tri_assist_give}, world, share};
+    scanned += tri_marker_run_paced(marker, budget_objects - scanned, true, &pace.pace);
+    // What it had is shared when a run ends: others may go on with it.
+    if (!share || !share->rest_ns) return scanned;
+    tri_share_rest(share);
+  }
 }
 
 // ---- Marking ----
@@ -67,6 +77,8 @@ static bool tri_assist_goes_on(tri_mark_pace *pace, uint64_t scanned) {
   tri_assist_pace *assist = (tri_assist_pace *)(void *)pace;
   uint64_t now_ns = tri_clock_ns(), took_ns = now_ns - assist->last_ns;
   if (took_ns > assist->longest_ns) assist->longest_ns = took_ns;
+  if (took_ns < assist->most_ns / TRI_ASSIST_QUICK && pace->portion_objects < TRI_ASSIST_PORTION_MAX)
+    pace->portion_objects *= 2;
   assist->last_ns = now_ns;
   assist->late = now_ns - assist->began_ns + assist->longest_ns >= assist->most_ns;
   return !assist->late;

@@ -24,6 +24,7 @@ uint64_t tri_clock_ns(void);
 uint64_t tri_thread_cpu_ns(void);
 /// CPU time of the process, all threads.
 uint64_t tri_process_cpu_ns(void);
+void tri_thread_sleep(uint64_t ns);
 /// Lets another thread have the processor.
 void tri_thread_yield(void);
 /// Bytes of a core's level 2 cache; 0 if unknown.

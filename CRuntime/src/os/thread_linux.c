@@ -71,6 +71,11 @@ uint64_t tri_process_cpu_ns(void) {
   return tri_clock_read(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+void tri_thread_sleep(uint64_t ns) {
+  struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+  nanosleep(&time, NULL);
+}
+
 void tri_thread_yield(void) {
   sched_yield();
 }

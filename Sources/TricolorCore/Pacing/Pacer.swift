@@ -1,9 +1,11 @@
 // Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
 // clock, no lock.
 //
-//   goal     = max(minimum heap, live + growth x live, live + growth x small heap runway, touched), at most the limits
+//   goal     = max(minimum heap, live + growth x alive, live + growth x small heap runway, touched), at most the limits
 //              where the small heap runway is 24 MiB, at most twice live: below 24 MiB live a cycle costs more than the
 //              memory it saves; and live is with external bytes, which are taken off again at the end
+//   alive    = live without three quarters of what was allocated while marking, which counts as live whatever it is: a
+//              cache under replacement grew by a tenth with each cycle's own garbage
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes asked for lately: else what
 //              overshoots one goal would raise the next. Lately: in the last 8 to 16 full cycles or 1 to 2 seconds,
 //              whichever is longer, so that a heap that shrinks for good does not keep what it once needed
@@ -166,7 +168,9 @@ public struct Pacer: Sendable {
     // Off means no trigger; the goal is still reported as if it were the default, or a limit's.
     let percent = growthPercent == UInt32.max ? (isOff ? 100 : 100_000) : UInt64(growthPercent)
     let live = input.live_bytes.plus(input.external_bytes)
-    let growing = max(live, min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes))
+    // What was allocated while marking counts as alive, and most of it is not: it does not ask for more.
+    let alive = live.minus(min(input.allocated_while_marking_bytes / 4 * 3, live / 4))
+    let growing = max(alive, min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes))
     let (product, overflow) = growing.multipliedReportingOverflow(by: percent)
     let sum = overflow ? UInt64.max : (product / 100).plus(live)
     let grown = max(minimumHeapBytes, sum == .max ? sum : sum - input.external_bytes)
@@ -213,11 +217,12 @@ public struct Pacer: Sendable {
     min(max(cache / 2, 512 << 10), 2 << 20)
   }
 
-  /// What is kept of the runway for allocation while marking: a sixteenth to an eighth of it, as assists do the rest;
-  /// up to a half where it is a limit that would be overshot.
+  /// What is kept of the runway for allocation while marking: a sixteenth to a quarter of it, as assists do the rest; up
+  /// to a half where it is a limit that would be overshot. With an eighth threads that allocate at a steady pace ran at a
+  /// third of it while marking, with a half the mark takes longer and more that dies meanwhile is kept.
   private func reserveBytes(runway: UInt64, markNs: UInt64, isTight: Bool) -> UInt64 {
     let expected = allocationWhileMarking * Double(markNs) * markNsPerCPUNs * 1.25
-    return min(max(UInt64(min(expected, 1e18)), runway / 16), isTight ? runway / 2 : runway / 8)
+    return min(max(UInt64(min(expected, 1e18)), runway / 16), isTight ? runway / 2 : runway / 4)
   }
 
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
