@@ -76,7 +76,6 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->fast.heap_start = space->start;
   mutator->fast.heap_bytes = space->reserved_bytes;
   mutator->fast.heap = (tri_heap *)(void *)world;
-  mutator->fast.old_objects = space->bits.marked;
   mutator->world = world;
   mutator->thread_token = tri_thread_token();
   mutator->thread_id = tri_thread_id();
