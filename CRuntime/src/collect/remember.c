@@ -1,7 +1,5 @@
 #include "collect/remember.h"
 
-#include <string.h>
-
 #include "base/step.h"
 #include "collect/mark.h"
 
@@ -47,10 +45,14 @@ void tri_remembered_shade(tri_collect *collect) {
   if (grey) tri_grey_share(&collect->grey, grey);
 }
 
-static void tri_marks_clear(tri_collect *collect, const tri_span *span) {
+// Beside mutators, which clear bits too and may free a large object: its entry of the span table is then another span's
+// or nobody's, and clearing the first word of that does no harm.
+static void tri_marks_clear(tri_collect *collect, const tri_span *span, tri_span_state state) {
   const tri_space *space = &collect->spans.space;
-  uint64_t first = tri_space_granule(space, span->start) >> 6;
-  memset(&space->bits.marked[first], 0, tri_span_bitmap_words(span) * sizeof *space->bits.marked);
+  uint64_t first = tri_space_granule(space, tri_load_relaxed(&span->start)) >> 6;
+  uint64_t words = state == TRI_SPAN_LARGE ? 1 : tri_span_bitmap_words(span);
+  for (uint64_t word = first; word < first + words; word++)
+    if (tri_load_relaxed(&space->bits.marked[word])) tri_store_relaxed(&space->bits.marked[word], (uint64_t)0);
 }
 
 void tri_remembered_discard(tri_collect *collect) {
@@ -67,6 +69,7 @@ void tri_marks_forget(tri_collect *collect) {
   uint32_t end = tri_span_index_end(spans);
   for (uint32_t index = 0; index < end; index++) {
     const tri_span *span = tri_span_by_index(spans, index);
-    if (tri_load_acquire(&span->state) != TRI_SPAN_FREE) tri_marks_clear(collect, span);
+    tri_span_state state = tri_load_acquire(&span->state);
+    if (state != TRI_SPAN_FREE) tri_marks_clear(collect, span, state);
   }
 }

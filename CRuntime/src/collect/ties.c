@@ -143,9 +143,14 @@ static tri_tie_list tri_tie_list_at(tri_collect *collect, const tri_object_place
 
 static tri_tie_list tri_tie_list_of(tri_collect *collect, uintptr_t object) {
   tri_object_place place = {NULL, object, 0};
-  if (object != (uintptr_t)tri_empty_object()) place = tri_slot_at(&collect->spans, object);
-  if (place.span || object == (uintptr_t)tri_empty_object()) return tri_tie_list_at(collect, &place);
-  return (tri_tie_list){0};
+  if (object == (uintptr_t)tri_empty_object()) return tri_tie_list_at(collect, &place);
+  // The object may have ended, and its span be given back right now: only one with ties stays what it is while the lock
+  // is held.
+  tri_span *span = tri_span_at(&collect->spans, object);
+  const tri_span_ties *lists = span ? tri_span_ties_of(collect, span) : NULL;
+  if (!lists || !lists->heads) return (tri_tie_list){0};
+  place = tri_slot_at(&collect->spans, object);
+  return tri_tie_list_at(collect, &place);
 }
 
 uint32_t tri_tie_find_locked(tri_collect *collect, uintptr_t object, tri_tie_kind kind, uint64_t payload) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/atomics.h"
 #include "base/bits.h"
 #include "os/vm.h"
 
@@ -37,7 +38,7 @@ static struct tri_meta_mapping *tri_meta_map_locked(tri_meta *meta, size_t bytes
   mapping->next = meta->mappings;
   if (mapping->next) mapping->next->previous = mapping;
   meta->mappings = mapping;
-  meta->mapped_bytes += bytes;
+  tri_store_relaxed(&meta->mapped_bytes, meta->mapped_bytes + bytes);
   return mapping;
 }
 
@@ -94,7 +95,7 @@ void tri_meta_free(tri_meta *meta, void *start, size_t bytes) {
     else
       meta->mappings = mapping->next;
     if (mapping->next) mapping->next->previous = mapping->previous;
-    meta->mapped_bytes -= mapping->bytes;
+    tri_store_relaxed(&meta->mapped_bytes, meta->mapped_bytes - mapping->bytes);
     tri_vm_release(mapping, mapping->bytes);
   }
   tri_lock_release(&meta->lock);

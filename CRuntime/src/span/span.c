@@ -188,7 +188,7 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   TRI_CHECK(span->state == TRI_SPAN_FREE, "span %u is in use and its pages were handed out again",
             tri_span_index(spans, span));
   // A sweeper may be looking at this entry: the state is written last.
-  span->start = tri_space_page_address(&spans->space, run.page);
+  tri_store_relaxed(&span->start, tri_space_page_address(&spans->space, run.page));
   span->object_bytes = 0;
   span->slot_bytes = span->slot_inverse = 0;
   span->next = 0;
