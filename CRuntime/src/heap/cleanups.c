@@ -86,8 +86,11 @@ static void tri_cleanup_thread_stop(tri_heap *heap) {
   pthread_cond_broadcast(&thread->wake);
   tri_lock_release(&thread->lock);
   if (started) tri_thread_with_stack(tri_cleanup_thread_join, heap);
+  // A sweep on the collector thread may be asking for cleanups to be run.
+  tri_lock_acquire(&thread->lock);
   thread->started = false;
   thread->token = 0;
+  tri_lock_release(&thread->lock);
 }
 
 // Under the lock: a thread that is detaching is done with the heap when it lets go of it.
@@ -101,7 +104,9 @@ static bool tri_heap_is_attached(tri_heap *heap) {
 bool tri_cleanups_close(tri_heap *heap) {
   tri_cleanup_thread_stop(heap);
   if (!tri_heap_is_attached(heap)) return true;
+  tri_lock_acquire(&heap->cleanups.lock);
   tri_store_relaxed(&heap->cleanups.quit, false);
+  tri_lock_release(&heap->cleanups.lock);
   if (tri_cleanups_due(heap)) tri_cleanups_pending(&heap->world.collect);
   return false;
 }
