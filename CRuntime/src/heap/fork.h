@@ -27,7 +27,7 @@
 // finish: after a moment the worlds are started again, and the whole is tried anew. After a second that is said.
 //
 // Callers     the system's fork(). vfork, posix_spawn and _Fork do not run handlers: their children may only exec.
-// Not here    fork from a callback of the heap (hook, trace, destroy, root function): refused with a sentence.
+// Not here    fork from a callback of the heap (hook, trace, destroy, root function, cleanup): refused with a sentence.
 #ifndef TRI_HEAP_FORK_H
 #define TRI_HEAP_FORK_H
 
