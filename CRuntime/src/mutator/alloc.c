@@ -109,9 +109,10 @@ static uint64_t tri_claim_word(const tri_claim *claim, uint64_t word, uint64_t s
   const tri_bitmaps *bits = &claim->collect->spans.space.bits;
   uint64_t taken = tri_load_relaxed(&bits->allocated[word]);
   if (claim->merge_freed && tri_load_relaxed(&bits->freed[word])) taken &= ~tri_claim_freed(claim, word);
-  tri_store_relaxed(&bits->allocated[word], taken | starts);
-  // Black from the start: markers never scan what is handed out in this cycle.
+  // Black from the start, and before A says that it is there: markers never scan what is handed out in this cycle, not
+  // even by way of a stale word that leads to it at this moment.
   if (claim->marking && (starts & ~taken)) tri_or_relaxed(&bits->marked[word], starts & ~taken);
+  tri_store_release(&bits->allocated[word], taken | starts);
   return taken;
 }
 
