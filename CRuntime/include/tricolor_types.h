@@ -127,6 +127,16 @@ typedef enum TRI_CLOSED_ENUM tri_generations {
   TRI_GENERATIONS_ALWAYS TRI_SWIFT(always) = 2,
 } tri_generations;
 
+/// Where a heap asks the system for huge pages, where the system leaves that to programs (Linux: "madvise").
+typedef enum TRI_CLOSED_ENUM tri_huge_pages {
+  /// Beyond the heap's first 64 MiB, until free memory there goes back in parts. The default. An object larger than a
+  /// huge page that is used here and there only holds more memory with it than without.
+  TRI_HUGE_PAGES_AUTOMATIC TRI_SWIFT(automatic) = 0,
+  /// Everywhere. Free memory then goes back in whole chunks of 2 MiB only.
+  TRI_HUGE_PAGES_ALWAYS TRI_SWIFT(always) = 1,
+  TRI_HUGE_PAGES_OFF TRI_SWIFT(off) = 2,
+} tri_huge_pages;
+
 enum {
   /// Objects up to this size come from size-class spans; larger ones are whole pages.
   TRI_SMALL_BYTES_MAX = 32768,
@@ -206,7 +216,7 @@ typedef struct tri_options {
   /// 1: cleanups run only where the embedder calls tri_cleanups_run(). 0 (the default): on a thread of the heap's own,
   /// which is started when the first is due.
   uint32_t manual_cleanups;
-  /// 1: ask for huge pages under the heap. Default 0. Free memory then goes back in whole chunks of 2 MiB only.
+  /// A tri_huge_pages. Environment TRICOLOR_HUGE_PAGES: auto, always or off.
   uint32_t huge_pages;
   /// Milliseconds that memory stays free before the collector thread gives it back to the system, at about 1 % of one
   /// CPU. Default 2000: shorter gives back what the next cycle wants again, longer keeps what nobody does. 0: never by
@@ -219,8 +229,8 @@ typedef struct tri_options {
 /// Fills in the defaults. Cannot fail.
 void tri_options_init(tri_options *options);
 /// Sets one option from text, as the environment does: name is "GC", "LIMIT", "SOFT_LIMIT", "TRACE", "CHECKMARK",
-/// "VERIFY", "STRESS", "GENERATIONS" or "SCAVENGE". Returns TRI_BAD_OPTIONS and leaves *options alone if it is not
-/// understood.
+/// "VERIFY", "STRESS", "GENERATIONS", "HUGE_PAGES" or "SCAVENGE". Returns TRI_BAD_OPTIONS and leaves *options alone if
+/// it is not understood.
 tri_status tri_options_set(tri_options *options, const char *name, const char *value);
 
 /// A custom layout's tracer hands every reference of the object to tri_visit().

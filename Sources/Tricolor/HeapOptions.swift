@@ -31,6 +31,18 @@ public struct HeapOptions: Sendable {
     case always
   }
 
+  /// Where a heap asks for huge pages, on systems that leave it to programs. They make marking faster, and programs that
+  /// look at far-apart objects; where the system has to assemble them, their first touch takes longer.
+  public enum HugePages: Sendable {
+    /// Beyond the first 64 MiB of the heap, until free memory there goes back in parts. An object larger than a huge
+    /// page that is used here and there only holds more memory with it than without.
+    case automatic
+    /// Everywhere. Free memory then goes back in whole chunks of 2 MiB only.
+    case always
+    /// Nowhere.
+    case off
+  }
+
   /// What is printed about each cycle on standard error.
   public enum Trace: UInt32, Sendable {
     /// Nothing.
@@ -118,9 +130,9 @@ public struct HeapOptions: Sendable {
   /// Whether cleanups run only in `Heap.runCleanups`. Default off: a thread of the heap's own runs them, started when
   /// the first is due.
   public var runsCleanupsWhenAsked = false
-  /// Asks for huge pages under the heap. Default off: faster marking, but stalls were reported elsewhere when the
-  /// system assembles them.
-  public var usesHugePages = false
+  /// Where the heap asks the system for huge pages. Default `.automatic`. Environment `TRICOLOR_HUGE_PAGES`: `auto`,
+  /// `always` or `off`.
+  public var hugePages: HugePages = .automatic
   /// How long memory stays free before the collector thread gives it back to the system, in whole milliseconds up to
   /// 49 days, at about 1 % of one CPU. Default 2 s: shorter gives back what the next cycle wants again, longer keeps what
   /// nobody does.
@@ -157,7 +169,7 @@ extension HeapOptions {
     options.tag_mask = tag?.mask ?? 0
     options.tag_value = tag?.value ?? 0
     options.manual_cleanups = runsCleanupsWhenAsked ? 1 : 0
-    options.huge_pages = usesHugePages ? 1 : 0
+    options.huge_pages = hugePages.policy.rawValue
     options.scavenge_after_ms = scavengesAfter.map(milliseconds) ?? 0
     options.read_environment = readsEnvironment ? 1 : 0
     return options
@@ -188,6 +200,16 @@ extension HeapOptions.Generations {
     case .automatic: .automatic
     case .off: .off
     case .always: .always
+    }
+  }
+}
+
+extension HeapOptions.HugePages {
+  fileprivate var policy: tri_huge_pages {
+    switch self {
+    case .automatic: .automatic
+    case .always: .always
+    case .off: .off
     }
   }
 }

@@ -105,6 +105,9 @@ import TricolorCore
     #expect(set("GENERATIONS", "off").options.generations == .off)
     #expect(set("GENERATIONS", "always").options.generations == .always)
     #expect(set("GENERATIONS", "auto").status == .ok)
+    #expect(set("HUGE_PAGES", "always").options.huge_pages == tri_huge_pages.always.rawValue)
+    #expect(set("HUGE_PAGES", "off").options.huge_pages == tri_huge_pages.off.rawValue)
+    #expect(set("HUGE_PAGES", "auto").status == .ok)
   }
 
   @Test(
@@ -119,7 +122,8 @@ import TricolorCore
       ("TRACE", "yes"), ("TRACE", ""), ("CHECKMARK", "2"), ("CHECKMARK", "true"), ("VERIFY", "11"), ("STRESS", "-1"),
       ("STRESS", "4294967296"), ("STRESS", "5x"), ("GENERATIONS", ""), ("GENERATIONS", "on"), ("SCAVENGE", "2s"),
       ("SCAVENGE", ""), ("SCAVENGE", "-1"), ("SCAVENGE", "4294967296"),
-      ("GENERATIONS", "Always"), ("GENERATIONS", "1"), ("", "1"), ("gc", "100"), ("UNKNOWN", "1"), ("GCX", "100"),
+      ("HUGE_PAGES", ""), ("HUGE_PAGES", "on"), ("HUGE_PAGES", "2"), ("GENERATIONS", "Always"), ("GENERATIONS", "1"),
+      ("", "1"), ("gc", "100"), ("UNKNOWN", "1"), ("GCX", "100"),
     ])
   func badText(_ name: String, _ value: String) {
     let result = set(name, value)
@@ -155,7 +159,7 @@ import TricolorCore
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       let changes: [(inout tri_options) -> Void] = [
         { $0.growth_percent = 24 }, { $0.growth_percent = 100_001 }, { $0.growth_percent = 0 }, { $0.trace = 3 },
-        { $0.checkmark = 2 }, { $0.verify = 9 }, { $0.huge_pages = 2 },
+        { $0.checkmark = 2 }, { $0.verify = 9 }, { $0.huge_pages = 3 },
         {
           $0.tag_mask = 1
           $0.tag_value = 2
@@ -174,7 +178,7 @@ import TricolorCore
     }
     let said = lines(result)
     let expected = [
-      "growth_percent", "growth_percent", "growth_percent", "trace", "switch", "switch", "switch", "tag_value",
+      "growth_percent", "growth_percent", "growth_percent", "trace", "switch", "switch", "huge_pages", "tag_value",
       "tag_value",
       "reservation_bytes", "options of 8 bytes", "options of 0 bytes",
     ]

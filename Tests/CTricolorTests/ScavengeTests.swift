@@ -163,6 +163,53 @@ import Testing
     }
   }
 
+  @Test("by itself a heap asks for huge pages beyond 64 MiB, and until parts of them go back")
+  func hugePagesAutomatically() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap { $0.scavenge_after_ms = 0 }
+      try heap.attached { mutator in
+        let start = UInt(mutator.pointer.pointee.heap_start)
+        let table = mutator.node(400)
+        mutator.root(table)
+        for index in 0..<100 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(start, 64 << 20) == 0)
+        for index in 100..<400 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        // 200 MiB are in use, so four arenas of 64 MiB are there.
+        #expect(wishes(start, 64 << 20) == 0)
+        #expect(wishes(start + (64 << 20), 192 << 20) == 192 << 20)
+
+        // Of every chunk of the first 150 MiB a quarter stays.
+        for index in 0..<300 where index % 4 != 0 { mutator.store(nil, in: table, at: index) }
+        heap.collect()
+        #expect(tri_trim(heap.heap) > 110 << 20)
+        #expect(heap.statistics.mapped_bytes < 90 << 20)
+        #expect(wishes(start + (64 << 20), 128 << 20) == 0)
+        #expect(wishes(start + (192 << 20), 64 << 20) == 64 << 20)
+        tri_testing_verify(heap.heap)
+
+        for index in 0..<400 { mutator.store(nil, in: table, at: index) }
+        heap.collect()
+        #expect(tri_trim(heap.heap) > 0)
+        #expect(wishes(start, 64 << 20) == 0)
+        #expect(wishes(start + (64 << 20), 192 << 20) == 192 << 20)
+        tri_testing_verify(heap.heap)
+      }
+    }
+  }
+
+  @Test("who does not want huge pages gets none asked for")
+  func noHugePages() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap { $0.huge_pages = tri_huge_pages.off.rawValue }
+      try heap.attached { mutator in
+        let table = mutator.node(200)
+        mutator.root(table)
+        for index in 0..<200 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(UInt(mutator.pointer.pointee.heap_start), 128 << 20) == 0)
+      }
+    }
+  }
+
   // MARK: What comes of it
 
   @Test("memory given back reads as zero and is used again", arguments: [16, 200, 5000, 30_000, 100_000, 5 << 20])
@@ -602,4 +649,19 @@ private func fill(_ mutator: TestMutator, _ bytes: Int) -> Filled {
     mutator.store(object, in: table, at: word)
   }
   return Filled(mutator: mutator, table: table, count: count, residentAtStart: start)
+}
+
+/// Of these addresses, how many bytes are in mappings that ask for huge pages.
+private func wishes(_ start: UInt, _ bytes: UInt) -> UInt {
+  var (low, high, found) = (UInt(0), UInt(0), UInt(0))
+  for line in readLines("/proc/self/smaps") {
+    let words = line.split(separator: " ")
+    let range = words.first?.split(separator: "-") ?? []
+    if range.count == 2, let first = UInt(range[0], radix: 16), let end = UInt(range[1], radix: 16) {
+      (low, high) = (max(first, start), min(end, start + bytes))
+    } else if words.first == "VmFlags:" && words.contains("hg") && low < high {
+      found += high - low
+    }
+  }
+  return found
 }

@@ -23,7 +23,9 @@ import Tricolor
     #expect(error { $0.tag = HeapOptions.Tag(mask: 7, value: 1) } == nil)
     #expect(error { $0.markWorkers = 1 } == nil)
     #expect(error { $0.backgroundWorkers = 2 } == nil)
-    #expect(error { $0.usesHugePages = true } == nil)
+    for policy in [HeapOptions.HugePages.automatic, .always, .off] {
+      #expect(error { $0.hugePages = policy } == nil)
+    }
   }
 
   @Test("growth can be changed and switched off while the heap lives")

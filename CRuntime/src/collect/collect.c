@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, bool huge_pages) {
+tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, uint32_t huge_pages) {
   memset(collect, 0, sizeof *collect);
   tri_status status = tri_spans_init(&collect->spans, reservation_bytes, huge_pages);
   if (status != TRI_OK) return status;

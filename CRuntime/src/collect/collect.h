@@ -55,7 +55,7 @@ typedef struct tri_collect {
   tri_ties ties;
 } tri_collect;
 
-tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, bool huge_pages);
+tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, uint32_t huge_pages);
 void tri_collect_destroy(tri_collect *collect);
 
 static inline const uint64_t *tri_collect_marks(const tri_collect *collect) {

@@ -105,6 +105,16 @@ static bool tri_set_generations(tri_generations *field, const char *text) {
   return false;
 }
 
+static bool tri_set_huge_pages(uint32_t *field, const char *text) {
+  static const char *const names[] = {"auto", "always", "off"};
+  for (uint32_t value = 0; value < 3; value++) {
+    if (strcmp(text, names[value]) != 0) continue;
+    *field = value;
+    return true;
+  }
+  return false;
+}
+
 static bool tri_set_scavenge(uint32_t *field, const char *text) {
   if (strcmp(text, "off") == 0) {
     *field = 0;
@@ -123,6 +133,7 @@ tri_status tri_options_set(tri_options *options, const char *name, const char *v
   if (strcmp(name, "VERIFY") == 0) understood = tri_set_small(&options->verify, value, 1);
   if (strcmp(name, "STRESS") == 0) understood = tri_set_small(&options->stress_interval, value, UINT32_MAX);
   if (strcmp(name, "GENERATIONS") == 0) understood = tri_set_generations(&options->generations, value);
+  if (strcmp(name, "HUGE_PAGES") == 0) understood = tri_set_huge_pages(&options->huge_pages, value);
   if (strcmp(name, "SCAVENGE") == 0) understood = tri_set_scavenge(&options->scavenge_after_ms, value);
   return understood ? TRI_OK : TRI_BAD_OPTIONS;
 }
@@ -137,6 +148,7 @@ static const struct {
     {"TRICOLOR_CHECKMARK", "CHECKMARK", "0 or 1"},
     {"TRICOLOR_VERIFY", "VERIFY", "0 or 1"},
     {"TRICOLOR_GENERATIONS", "GENERATIONS", "auto, off or always"},
+    {"TRICOLOR_HUGE_PAGES", "HUGE_PAGES", "auto, always or off"},
     {"TRICOLOR_SCAVENGE", "SCAVENGE", "milliseconds, 0 or off for never"},
     {"TRICOLOR_STRESS", "STRESS", "a number of slow-path allocations, 0 for off"},
 };
@@ -163,8 +175,9 @@ static const char *tri_options_complaint(const tri_options *options) {
   if (!tri_growth_is_valid(options->growth_percent)) return "growth_percent is neither 25...100000 nor off";
   if ((uint32_t)options->barrier > TRI_BARRIER_STOP_THE_WORLD) return "barrier is not a known policy";
   if ((uint32_t)options->generations > TRI_GENERATIONS_ALWAYS) return "generations is not a known policy";
+  if (options->huge_pages > TRI_HUGE_PAGES_OFF) return "huge_pages is not a known policy";
   if (options->trace > 2) return "trace is 0, 1 or 2";
-  if (options->checkmark > 1 || options->verify > 1 || options->huge_pages > 1 || options->manual_cleanups > 1)
+  if (options->checkmark > 1 || options->verify > 1 || options->manual_cleanups > 1)
     return "a switch is neither 0 nor 1";
   if (options->tag_value & ~options->tag_mask) return "tag_value has bits outside tag_mask, so no word could match";
   if (options->tag_mask && options->tag_value == 0) return "tag_value 0 would make every reference an immediate";

@@ -32,7 +32,7 @@ static pthread_once_t tri_thread_exit_once = PTHREAD_ONCE_INIT;
 
 tri_status tri_world_init(tri_world *world, const tri_options *options) {
   memset(world, 0, sizeof *world);
-  tri_status status = tri_collect_init(&world->collect, options->reservation_bytes, options->huge_pages != 0);
+  tri_status status = tri_collect_init(&world->collect, options->reservation_bytes, options->huge_pages);
   if (status != TRI_OK) return status;
   world->numbered = tri_vm_map(TRI_MUTATOR_NUMBERS * sizeof(void *));
   if (!world->numbered) {

@@ -19,7 +19,8 @@ typedef struct tri_chunk {
   uint32_t free_pages;
   uint32_t tables_touched; // pages of it were in use since its tables last went back
   uint64_t changed_ns;     // when pages of it were last handed out or freed
-  uint32_t padding[12];
+  uint32_t small_pages;    // of an arena's first: no huge pages are wished for in the arena (huge_pages.h)
+  uint32_t padding[11];
 } tri_chunk;
 _Static_assert(sizeof(tri_chunk) == TRI_CHUNK_RECORD_BYTES, "the chunk table is found by a shift");
 

@@ -3,6 +3,7 @@
 #include "base/step.h"
 #include "os/thread.h"
 #include "os/vm.h"
+#include "space/huge_pages.h"
 
 // Pages of one chunk that are out of the free set.
 typedef struct tri_held {
@@ -66,8 +67,7 @@ static bool tri_scavenge_choose_locked(const tri_scavenge *pass, uint32_t index,
   const tri_chunk *chunk = &pass->space->chunks[index];
   bool whole = chunk->free_pages == TRI_PAGES_PER_CHUNK;
   if (chunk->free_pages == 0 || whole == pass->in_parts) return false;
-  // Tables may be under huge pages where the heap is.
-  bool tables = whole && chunk->tables_touched && !pass->space->huge_pages;
+  bool tables = whole && chunk->tables_touched && !tri_huge_pages_keep_chunks(pass->space);
   *held = (tri_held){.chunk = index, .whole = whole, .tables_touched = tables};
   tri_chunk_dirty_free(chunk, held->pages);
   if (whole) return held->tables_touched || tri_held_count(held);
@@ -92,6 +92,7 @@ static bool tri_scavenge_find_locked(tri_scavenge *pass, uint64_t now_ns, tri_he
 
 static void tri_scavenge_hold_locked(tri_space *space, tri_held *held) {
   tri_chunk *chunk = &space->chunks[held->chunk];
+  if (!held->whole) tri_huge_pages_break_up_locked(space, held->chunk);
   if (held->whole)
     for (int word = 0; word < TRI_CHUNK_WORDS; word++) held->pages[word] = ~UINT64_C(0);
   TRI_CHECK(space->held_pages == 0, "scavenging chunk %u while pages of another one are held", held->chunk);
@@ -114,6 +115,7 @@ static uint64_t tri_scavenge_put_back_locked(tri_space *space, const tri_held *h
   }
   chunk->free_pages += (uint32_t)space->held_pages;
   space->held_pages = 0;
+  if (held->whole) tri_huge_pages_emptied_locked(space, held->chunk);
   if (held->chunk < space->first_maybe_free) space->first_maybe_free = held->chunk;
   tri_store_relaxed(&space->touched_pages, space->touched_pages - fresh);
   tri_store_relaxed(&space->scavenged_pages, space->scavenged_pages + fresh);
@@ -162,8 +164,8 @@ bool tri_scavenge_step(tri_scavenge *pass) {
   pass->kept = enough;
   if (enough || pass->refused) return false;
   if (pass->cursor) return true;
-  // Parts of a chunk under huge pages stay: giving one back would break its page up.
-  if (pass->in_parts || space->huge_pages) return false;
+  // Where huge pages are wanted everywhere, giving a part back would break one up.
+  if (pass->in_parts || tri_huge_pages_keep_chunks(space)) return false;
   pass->in_parts = true;
   pass->cursor = UINT32_MAX;
   return true;

@@ -21,7 +21,7 @@
 // Invariants  held pages exist only under the scavenge lock, and all of them lie in one chunk.
 //             Nothing is lost when the system refuses: the pages are free again, and dirty.
 //             The number of mappings does not change: giving back is no unmapping.
-//             A chunk under huge pages goes back whole or not at all.
+//             Where the embedder wants huge pages a chunk goes back whole or not at all.
 // Callers     the collector thread by the clock, tri_trim() (heap/scavenge.c); any thread, without locks.
 // Not here    how much CPU that may cost (heap/scavenge.c), buffers of the marker (grey_queue.h).
 #ifndef TRI_SPACE_SCAVENGE_H

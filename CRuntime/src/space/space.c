@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "os/vm.h"
+#include "space/huge_pages.h"
 
 // One side table: how many bytes of it per byte of heap, as a shift, and where its pointer goes.
 enum tri_table {
@@ -90,7 +91,12 @@ static void *tri_space_table(const tri_space *space, enum tri_table wanted) {
   return (void *)start;
 }
 
-tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages) {
+void *tri_space_bitmap(const tri_space *space, int index) {
+  static const enum tri_table bitmaps[] = {TRI_TABLE_A, TRI_TABLE_M, TRI_TABLE_F};
+  return tri_space_table(space, bitmaps[index]);
+}
+
+tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, uint32_t huge_pages) {
   memset(space, 0, sizeof *space);
   uint64_t bytes = wish_bytes ? wish_bytes : tri_space_default_bytes();
   void *start = tri_space_reserve(&bytes);
@@ -100,7 +106,7 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages
   space->reservation = start;
   space->reservation_bytes = tri_space_total_bytes(bytes);
   space->arena_bytes = TRI_ARENA_BYTES;
-  space->huge_pages = huge_pages;
+  space->huge_from = tri_huge_pages_from(huge_pages);
   space->bits.allocated = tri_space_table(space, TRI_TABLE_A);
   space->bits.marked = tri_space_table(space, TRI_TABLE_M);
   space->bits.freed = tri_space_table(space, TRI_TABLE_F);
@@ -136,7 +142,7 @@ static bool tri_space_commit_small_tables(const tri_space *space) {
   size_t bytes = space->reservation_bytes - space->reserved_bytes;
   // Refused where the system counts what is committed, and this is too much: then in part.
   if (!tri_vm_commit(start, bytes)) return false;
-  if (!space->huge_pages) tri_vm_wish_huge_pages(start, bytes, false);
+  if (!tri_huge_pages_keep_chunks(space)) tri_vm_wish_huge_pages(start, bytes, false);
   return true;
 }
 
@@ -181,7 +187,7 @@ tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
   // Tables first: a page that can be handed out must have its bits.
   if (!tri_space_cover_locked(space, grown)) return TRI_OUT_OF_MEMORY;
   if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
-  if (space->huge_pages) tri_vm_wish_huge_pages((void *)(space->start + old), grown - old, true);
+  tri_huge_pages_grown_locked(space, old, grown);
   tri_store_release(&space->committed_bytes, grown);
   return TRI_OK;
 }

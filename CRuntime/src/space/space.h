@@ -67,7 +67,8 @@ typedef struct tri_space {
   tri_scavenge_plan plan;    // what is to be given back later (scavenge.h)
   tri_lock scavenge_lock;    // held while pages are
   uint64_t arena_bytes;      // [const] unit of growth
-  bool huge_pages;           // [const]
+  uint64_t huge_from;        // [const] huge pages are wished for from this byte of the heap on (huge_pages.h)
+  bool small_bitmaps;        // [lock:pages] and not for the bitmaps any more
   tri_meta meta;
 } tri_space;
 
@@ -78,8 +79,9 @@ enum {
   TRI_ARENA_BYTES = 64 << 20, // unit of commit; larger means fewer mprotect calls, it costs no memory
 };
 
-/// wish_bytes 0: the default. TRI_OUT_OF_MEMORY when not even the smallest reservation is granted.
-tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, bool huge_pages);
+/// wish_bytes 0: the default. huge_pages is a tri_huge_pages. TRI_OUT_OF_MEMORY when not even the smallest reservation
+/// is granted.
+tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, uint32_t huge_pages);
 void tri_space_destroy(tri_space *space);
 /// Commits at least `bytes` more. Holds the page lock. Errors: TRI_LIMIT_REACHED (the reservation is full),
 /// TRI_OUT_OF_MEMORY.
@@ -87,6 +89,9 @@ tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes);
 /// Gives the memory of the table pages back that describe this chunk and no other: bitmaps, group owners, spans. They
 /// read as zero afterwards. False if any of it was refused.
 bool tri_space_give_back_tables(tri_space *space, uint32_t chunk);
+
+/// Where A (0) and M (1), or the other way round, and F (2) are: these places do not swap.
+void *tri_space_bitmap(const tri_space *space, int index);
 
 static inline bool tri_space_contains(const tri_space *space, uintptr_t address) {
   return address - space->start < space->reserved_bytes;

@@ -37,7 +37,7 @@ static tri_status tri_spans_make_standard_layouts(tri_spans *spans) {
   return status;
 }
 
-tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages) {
+tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, uint32_t huge_pages) {
   tri_status status = tri_space_init(&spans->space, reservation_bytes, huge_pages);
   if (status != TRI_OK) return status;
   tri_lock_init(&spans->layouts_lock, TRI_RANK_LAYOUTS);

@@ -105,7 +105,7 @@ typedef struct tri_spans {
   uint32_t any_words;                                  // [atomic] some slots hold any words, not only references
 } tri_spans;
 
-tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, bool huge_pages);
+tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, uint32_t huge_pages);
 void tri_spans_destroy(tri_spans *spans);
 
 tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_description *description,

@@ -1,0 +1,65 @@
+#include "space/huge_pages.h"
+
+#include "os/vm.h"
+#include "space/page_alloc.h"
+
+_Static_assert(TRI_ARENA_BYTES % TRI_CHUNK_BYTES == 0, "a unit is whole chunks");
+
+enum { TRI_UNIT_CHUNKS = TRI_ARENA_BYTES / TRI_CHUNK_BYTES };
+
+uint64_t tri_huge_pages_from(uint32_t policy) {
+  switch (policy) {
+  case TRI_HUGE_PAGES_ALWAYS: return 0;
+  case TRI_HUGE_PAGES_OFF: return UINT64_MAX;
+  default: return TRI_HUGE_PAGES_FROM;
+  }
+}
+
+// Of the heap from `start` to `end`, what lies where they are wished for.
+static void tri_huge_pages_wish(const tri_space *space, uint64_t start, uint64_t end, bool wanted) {
+  if (start < space->huge_from) start = space->huge_from;
+  if (start < end) tri_vm_wish_huge_pages((void *)(space->start + start), end - start, wanted);
+}
+
+// A, M and F: what every edge and every refill look at.
+static void tri_huge_pages_wish_bitmaps(const tri_space *space, uint64_t heap_bytes, bool wanted) {
+  uint64_t bytes = tri_align_up(heap_bytes >> (TRI_GRANULE_LOG2 + 3), TRI_PAGE_BYTES);
+  for (int index = 0; index < 3; index++) tri_vm_wish_huge_pages(tri_space_bitmap(space, index), bytes, wanted);
+}
+
+static tri_chunk *tri_huge_pages_unit(const tri_space *space, uint64_t chunk) {
+  return &space->chunks[chunk / TRI_UNIT_CHUNKS * TRI_UNIT_CHUNKS];
+}
+
+void tri_huge_pages_grown_locked(tri_space *space, uint64_t old, uint64_t grown) {
+  if (grown <= space->huge_from) return;
+  // A part of a unit that is small already stays so.
+  uint64_t chunk = old >> TRI_CHUNK_LOG2;
+  if (old % TRI_ARENA_BYTES && tri_huge_pages_unit(space, chunk)->small_pages) old = tri_align_up(old, TRI_ARENA_BYTES);
+  tri_huge_pages_wish(space, old, grown, true);
+  if (!space->small_bitmaps) tri_huge_pages_wish_bitmaps(space, grown, true);
+}
+
+void tri_huge_pages_break_up_locked(tri_space *space, uint32_t chunk) {
+  if (((uint64_t)chunk << TRI_CHUNK_LOG2) < space->huge_from) return;
+  tri_chunk *unit = tri_huge_pages_unit(space, chunk);
+  if (unit->small_pages) return;
+  unit->small_pages = 1;
+  uint64_t start = (uint64_t)(unit - space->chunks) << TRI_CHUNK_LOG2, end = start + TRI_ARENA_BYTES;
+  tri_huge_pages_wish(space, start, end < space->committed_bytes ? end : space->committed_bytes, false);
+  // The tables of chunks go back as well.
+  if (!space->small_bitmaps) tri_huge_pages_wish_bitmaps(space, space->committed_bytes, false);
+  space->small_bitmaps = true;
+}
+
+void tri_huge_pages_emptied_locked(tri_space *space, uint32_t chunk) {
+  tri_chunk *unit = tri_huge_pages_unit(space, chunk);
+  if (!unit->small_pages) return;
+  uint64_t start = (uint64_t)(unit - space->chunks), end = start + TRI_UNIT_CHUNKS;
+  if (end > space->chunk_count) end = space->chunk_count;
+  for (uint64_t index = start; index < end; index++)
+    for (int word = 0; word < TRI_CHUNK_WORDS; word++)
+      if (~(space->chunks[index].free[word] & space->chunks[index].fresh[word])) return;
+  unit->small_pages = 0;
+  tri_huge_pages_wish(space, start << TRI_CHUNK_LOG2, end << TRI_CHUNK_LOG2, true);
+}

@@ -1,0 +1,40 @@
+// Huge pages: which part of a heap asks the system for them.
+//
+// Where many objects lie far apart, every look at one misses the TLB as well as the cache: huge pages make marking, and
+// programs with much alive, faster by a tenth and more. A small heap is in reach of the TLB anyway, and would hold two
+// megabytes where it needs a few pages. So by itself a heap asks from its 64th MiB on, and for the bitmaps that
+// describe it.
+//
+//   unit: wished for -> small    [tri_huge_pages_break_up_locked]  a part of one of its chunks is about to go back
+//   unit: small -> wished for    [tri_huge_pages_emptied_locked]   its last page went back
+//
+// The system assembles huge pages by itself (khugepaged), from one page that is there: what went back in parts would be
+// there again. Hence a unit is taken out as a whole before its first part goes back. A unit is an arena, so there are
+// at most as many more mappings.
+//
+// Invariants  wishes only: nothing here changes what is mapped, nor what it holds.
+// Callers     growth (space.c), the scavenger. With the page lock.
+#ifndef TRI_SPACE_HUGE_PAGES_H
+#define TRI_SPACE_HUGE_PAGES_H
+
+#include "space/space.h"
+
+enum {
+  // Below, the TLB reaches most of the heap, and a first touch of 2 MiB would be felt.
+  TRI_HUGE_PAGES_FROM = 64 << 20,
+};
+
+/// Where in a heap they are wished for, by tri_options.huge_pages.
+uint64_t tri_huge_pages_from(uint32_t policy);
+/// The heap was committed from `old` to `grown` bytes, and the tables with it.
+void tri_huge_pages_grown_locked(tri_space *space, uint64_t old, uint64_t grown);
+/// Whether chunks go back whole only: the embedder wants huge pages everywhere.
+static inline bool tri_huge_pages_keep_chunks(const tri_space *space) {
+  return space->huge_from == 0;
+}
+/// Part of a chunk, but not all of it, goes back next.
+void tri_huge_pages_break_up_locked(tri_space *space, uint32_t chunk);
+/// All of a chunk went back.
+void tri_huge_pages_emptied_locked(tri_space *space, uint32_t chunk);
+
+#endif
