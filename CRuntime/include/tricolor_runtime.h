@@ -132,6 +132,7 @@ typedef struct tri_pacing {
   /// Larger means fewer shared writes, smaller a more exact trigger: each mutator may overshoot by this much.
   int64_t account_bytes;
   uint32_t assist_objects_per_mib;
+  int64_t assist_loan_objects; ///< how far marking may be behind before allocating threads help
   bool inline_cycles;
   bool minor;          ///< the next cycle, if allocation triggers it
   bool keep_marks;     ///< the next cycle ends with marks kept

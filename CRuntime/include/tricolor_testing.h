@@ -93,6 +93,8 @@ uint64_t tri_testing_cgroup_cpu_permille(void);
 uint32_t tri_testing_cpu_count(void);
 /// The rest that the collector thread takes (mutator/share.h).
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns);
+/// What it does after one: the calling thread goes on on another CPU.
+void tri_testing_change_cpu(void);
 /// Reads the container's limit again although it is not time.
 void tri_testing_refresh_limits(tri_heap *heap);
 /// Steps of the collector's own, out of their order.

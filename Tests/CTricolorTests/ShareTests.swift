@@ -11,6 +11,27 @@ struct ShareTests {
     Double(tri_testing_share_due_ns(permille, UInt64(wall * 1e6), UInt64(cpu * 1e6))) / 1e6
   }
 
+  @Test("after a rest it goes on on another CPU, and may still use all of them")
+  func changesCPU() {
+    func allowed() -> String? {
+      readLines("/proc/thread-self/status").first { $0.hasPrefix("Cpus_allowed:") }
+    }
+    func current() -> Substring? {
+      // The 39th field; the second, which may hold spaces, is in parentheses.
+      readLines("/proc/thread-self/stat").first?.split(separator: ")").last?.split(separator: " ")[36]
+    }
+    let before = allowed()
+    #expect(before != nil)
+    var seen: Set<Substring?> = []
+    for _ in 0..<50 {
+      tri_testing_change_cpu()
+      seen.insert(current())
+    }
+    #expect(allowed() == before)
+    let hasOthers = tri_testing_cpu_count() > 1
+    #expect(!hasOthers || seen.count > 1, "\(seen)")
+  }
+
   @Test("a thread that was given every moment never rests")
   func alone() {
     #expect(due(500, ofMs: 10, used: 10) == 0)

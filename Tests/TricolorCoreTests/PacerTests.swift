@@ -11,6 +11,9 @@ private struct SimulatedHeap {
   var markNsPerObject: UInt64 = 20
   var allocationBytesPerNs = 0.5
   var touchedBytes: UInt64 = 0
+  /// What the last cycle found: with what was allocated while it marked, which is black.
+  var foundBytes: UInt64 { liveBytes + lateBytes }
+  private var lateBytes: UInt64 = 0
   var mutators: UInt32 = 4
   var plan = tri_pacing()
 
@@ -22,7 +25,7 @@ private struct SimulatedHeap {
 
   private func input(allocatedWhileMarking: UInt64) -> tri_pacing_input {
     var input = tri_pacing_input()
-    input.live_bytes = liveBytes
+    input.live_bytes = liveBytes + allocatedWhileMarking
     input.live_objects = liveBytes / objectBytes
     input.touched_bytes = touchedBytes
     input.allocated_while_marking_bytes = allocatedWhileMarking
@@ -45,7 +48,8 @@ private struct SimulatedHeap {
       let effectiveRate = ownRate + owedPerByte * allocationBytesPerNs * 0.5
       whileMarking = UInt64(objects / effectiveRate * allocationBytesPerNs)
     }
-    let peak = liveBytes + trigger + whileMarking
+    let peak = foundBytes + trigger + whileMarking
+    lateBytes = whileMarking
     touchedBytes = max(touchedBytes, peak)
     plan = pacer.plan(after: input(allocatedWhileMarking: whileMarking))
     return peak
@@ -130,7 +134,8 @@ private let mib: UInt64 = 1 << 20
     heap.allocationBytesPerNs = 10
     var peaks: [UInt64] = []
     for _ in 0..<30 { peaks.append(heap.cycle()) }
-    #expect(heap.plan.goal_bytes <= 100 * mib)
+    // Of what it found, at most a quarter is taken for late, and here more was.
+    #expect(heap.plan.goal_bytes <= 115 * mib)
     #expect(peaks.suffix(10).allSatisfy { $0 <= peaks[10] + peaks[10] / 10 }, "\(peaks)")
   }
 
@@ -139,9 +144,10 @@ private let mib: UInt64 = 1 << 20
     var heap = SimulatedHeap(liveBytes: 200 * mib)
     for _ in 0..<5 { _ = heap.cycle() }
     let objects = heap.liveBytes / heap.objectBytes
-    let reserve = heap.plan.goal_bytes - heap.liveBytes - UInt64(heap.plan.trigger_bytes)
+    let reserve = heap.plan.goal_bytes - heap.foundBytes - UInt64(heap.plan.trigger_bytes)
     let marked = UInt64(heap.plan.assist_objects_per_mib) * (reserve / mib)
     #expect(marked >= objects, "assists alone finish marking within the reserve")
+    #expect(heap.plan.assist_loan_objects == Int64(objects / 2), "once the collector is behind by half of it")
   }
 
   @Test("a slow leak keeps the growth ratio all the way up")

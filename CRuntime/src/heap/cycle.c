@@ -265,6 +265,7 @@ void tri_cycle_enable_barrier(tri_heap *heap) {
   tri_lock_release(&world->lock);
   tri_world_handshake(world, tri_handshake_blacken, NULL);
   tri_spans_each_orphan(&world->collect.spans, tri_window_mark, &world->collect);
+  tri_store_relaxed(&world->assist_pool_objects, tri_load_relaxed(&world->assist_loan_objects));
   // After the last acknowledgement: what is allocated beyond this is black.
   tri_space *space = &world->collect.spans.space;
   tri_store_release(&world->collect.mark_limit_bytes, tri_load_acquire(&space->committed_bytes));

@@ -169,6 +169,7 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_limits *limits = &heap->limits;
   tri_store_relaxed(&world->inline_cycles, pacing->inline_cycles ? 1u : 0u);
   tri_store_relaxed(&world->assist_objects_per_mib, pacing->assist_objects_per_mib);
+  tri_store_relaxed(&world->assist_loan_objects, pacing->assist_loan_objects);
   tri_store_relaxed(&world->account_bytes, pacing->account_bytes);
   tri_store_relaxed(&heap->goal_bytes, pacing->goal_bytes);
   tri_store_relaxed(&world->next_is_minor, pacing->minor ? 1u : 0u);

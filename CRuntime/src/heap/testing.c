@@ -133,6 +133,9 @@ uint32_t tri_testing_cpu_count(void) {
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns) {
   return tri_share_due_ns(permille, wall_ns, cpu_ns);
 }
+void tri_testing_change_cpu(void) {
+  tri_thread_change_cpu();
+}
 void tri_testing_refresh_limits(tri_heap *heap) {
   tri_store_relaxed(&heap->limits.container_ns, tri_clock_ns() - TRI_CGROUP_AGE_NS);
   tri_limits_refresh(heap, tri_clock_ns());

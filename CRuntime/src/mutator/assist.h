@@ -1,9 +1,9 @@
 // Assist: what allocating threads do for a mark that is under way, so that it is over before the runway is.
 //
 // Each byte allocated owes some marking (assist_objects_per_mib, from the pacer). A debt is paid with credit first:
-// what the collector marked and nobody has claimed waits in a pool of the heap. Only what the pool does not cover is
-// marked here, in portions, and for at most assist_ns_max a call; the rest stays owed. So where the collector keeps up
-// nobody else marks.
+// what the collector marked and nobody has claimed waits in a pool of the heap, which begins with a loan: the collector
+// may be behind for a while, as long as it catches up. Only what the pool does not cover is marked here, in portions,
+// and for at most assist_ns_max a call; the rest stays owed. So where the collector keeps up nobody else marks.
 //
 // Invariants  the pool never becomes negative; debts and pool are forgotten when marking is complete.
 //             One call marks no longer than assist_ns_max and a portion, which is at most TRI_ASSIST_PORTION objects of

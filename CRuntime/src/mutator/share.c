@@ -32,5 +32,8 @@ bool tri_share_is_used_up(tri_share *share) {
 
 void tri_share_rest(tri_share *share) {
   tri_thread_sleep(share->rest_ns);
+  // The scheduler would leave this thread where it was, beside the same mutator each time: that one would lose half of
+  // its CPU while the others lose nothing.
+  tri_thread_change_cpu();
   share->rest_ns = 0;
 }

@@ -3,7 +3,7 @@
 // Marking beside mutators is to take a quarter of the CPUs. From four CPUs on that is whole threads; below, a part of
 // one. Idle CPUs are nobody's loss, so the thread marks on as long as it is given every moment it asks for. Once it is
 // kept waiting somebody else wants the CPU: from then on it rests until what it used is its share of the time that went
-// by. What it does not mark meanwhile, allocating threads owe (assist.h).
+// by, and goes on on the next CPU. What it does not mark meanwhile, allocating threads owe (assist.h).
 //
 // Callers     the collecting thread, in phase mark, holding nothing grey while it rests.
 #ifndef TRI_MUTATOR_SHARE_H

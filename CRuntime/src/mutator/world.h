@@ -56,6 +56,7 @@ typedef struct tri_world {
   uint32_t next_is_minor;          // if what triggers the next cycle is allocation
   uint32_t keep_marks;             // the next cycle ends with marks kept, so that the one after it can be minor
   uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
+  int64_t assist_loan_objects;     // what the pool of credit begins with
   uint32_t cycle_wanted;           // [atomic] a background cycle was asked for and has not begun
 
   // What the floor above provides; called by allocation slow paths with no lock held.

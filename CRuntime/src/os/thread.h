@@ -25,6 +25,8 @@ uint64_t tri_thread_cpu_ns(void);
 /// CPU time of the process, all threads.
 uint64_t tri_process_cpu_ns(void);
 void tri_thread_sleep(uint64_t ns);
+/// Goes on on the next CPU that the calling thread may use, if there is another one. Some 10 us.
+void tri_thread_change_cpu(void);
 /// Lets another thread have the processor.
 void tri_thread_yield(void);
 /// Bytes of a core's level 2 cache; 0 if unknown.

@@ -85,6 +85,19 @@ uint64_t tri_cache_bytes(void) {
   return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
+void tri_thread_change_cpu(void) {
+  cpu_set_t all, next;
+  int now = sched_getcpu();
+  // On a machine with more CPUs than the set has bits there is no need.
+  if (now < 0 || sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 2) return;
+  size_t cpu = (size_t)now;
+  do cpu = (cpu + 1) % CPU_SETSIZE;
+  while (!CPU_ISSET(cpu, &all));
+  CPU_ZERO(&next);
+  CPU_SET(cpu, &next);
+  if (sched_setaffinity(0, sizeof next, &next) == 0) sched_setaffinity(0, sizeof all, &all);
+}
+
 uint32_t tri_cpu_count(void) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -1,11 +1,13 @@
 // Pacer: when the next cycle starts, and how allocating threads help it along. Arithmetic: numbers in, numbers out; no
 // clock, no lock.
 //
-//   goal     = max(minimum heap, live + growth x alive, live + growth x small heap runway, touched), at most the limits
-//              where the small heap runway is 24 MiB, at most twice live: below 24 MiB live a cycle costs more than the
-//              memory it saves; and live is with external bytes, which are taken off again at the end
-//   alive    = live without three quarters of what was allocated while marking, which counts as live whatever it is: a
-//              cache under replacement grew by a tenth with each cycle's own garbage
+//   goal     = max(minimum heap, alive + growth x alive, live + growth x alive / 2, live + growth x small heap runway,
+//              touched), at most the limits, where the small heap runway is 24 MiB, at most twice live: below 24 MiB
+//              live a cycle costs more than the memory it saves; and live is with external bytes, which are taken off
+//              again at the end
+//   alive    = live without what was allocated while marking, up to a quarter of it: that counts as live whatever it
+//              is, and in a steady state as much died meanwhile. A heap that takes its time to mark would hold that much
+//              more with each cycle
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes asked for lately: else what
 //              overshoots one goal would raise the next. Lately: in the last 8 to 16 full cycles or 1 to 2 seconds,
 //              whichever is longer, so that a heap that shrinks for good does not keep what it once needed
@@ -15,7 +17,9 @@
 //              cycle costs next to nothing
 //   minor    = cycles in between that mark only what is new: Generations.swift
 //   trigger  = runway - what will be allocated while the next cycle marks, with a quarter more: time to mark what is
-//              alive x bytes allocated per nanosecond of marking, both smoothed
+//              alive x bytes allocated per nanosecond of marking, both smoothed; at most half of the runway
+//   assists  = all marking, with a quarter more, over that reserve; but the collector may be behind by half of it
+//              before allocating threads mark: where it is behind for a moment only, nobody has to
 //
 // The touched-memory term costs no memory and fewer cycles: binary trees went from 1438 to 915 ms with it in the
 // prototype (research/heap0.md).
@@ -109,8 +113,9 @@ public struct Pacer: Sendable {
     }
     let wanted = goal > input.live_bytes ? goal - input.live_bytes : 0
     let runway = runwayBytes(wanted, input)
+    // Where it is a limit that would be overshot.
     let isTight = limitedBytes(input).minus(input.live_bytes) <= wanted
-    let reserve = isInline ? 0 : reserveBytes(runway: runway, markNs: predictedMarkNs, isTight: isTight)
+    let reserve = isInline ? 0 : reserveBytes(runway: runway, markNs: predictedMarkNs)
     var pacing = tri_pacing()
     pacing.goal_bytes = input.live_bytes.plus(runway)
     pacing.inline_cycles = isInline
@@ -121,6 +126,7 @@ public struct Pacer: Sendable {
     pacing.urgent_bytes = Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20))
     pacing.assist_objects_per_mib =
       limiter.isEngaged ? 0 : assistRate(objects: input.live_objects, reserve: reserve)
+    pacing.assist_loan_objects = isTight ? 0 : Int64(clamping: input.live_objects / 2)
     isLimitExceeded = exceedsLimit(input)
     pacing.limit_exceeded = isLimitExceeded
     return pacing
@@ -168,11 +174,11 @@ public struct Pacer: Sendable {
     // Off means no trigger; the goal is still reported as if it were the default, or a limit's.
     let percent = growthPercent == UInt32.max ? (isOff ? 100 : 100_000) : UInt64(growthPercent)
     let live = input.live_bytes.plus(input.external_bytes)
-    // What was allocated while marking counts as alive, and most of it is not: it does not ask for more.
-    let alive = live.minus(min(input.allocated_while_marking_bytes / 4 * 3, live / 4))
+    let late = min(input.allocated_while_marking_bytes, live / 4)
+    let alive = live.minus(late)
     let growing = max(alive, min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes))
     let (product, overflow) = growing.multipliedReportingOverflow(by: percent)
-    let sum = overflow ? UInt64.max : (product / 100).plus(live)
+    let sum = overflow ? UInt64.max : (product / 100).minus(min(late, product / 200)).plus(live)
     let grown = max(minimumHeapBytes, sum == .max ? sum : sum - input.external_bytes)
     goals.now = max(grown, goals.now)
     let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
@@ -217,12 +223,12 @@ public struct Pacer: Sendable {
     min(max(cache / 2, 512 << 10), 2 << 20)
   }
 
-  /// What is kept of the runway for allocation while marking: a sixteenth to a quarter of it, as assists do the rest; up
-  /// to a half where it is a limit that would be overshot. With an eighth threads that allocate at a steady pace ran at a
-  /// third of it while marking, with a half the mark takes longer and more that dies meanwhile is kept.
-  private func reserveBytes(runway: UInt64, markNs: UInt64, isTight: Bool) -> UInt64 {
+  /// What is kept of the runway for allocation while marking: a sixteenth to a half of it, as assists do the rest. With an
+  /// eighth threads that allocate at a steady pace ran at a third of it while marking, with a quarter at a half: a
+  /// service that needs four fifths of its CPUs was 100 ms late then, and 30 with a half.
+  private func reserveBytes(runway: UInt64, markNs: UInt64) -> UInt64 {
     let expected = allocationWhileMarking * Double(markNs) * markNsPerCPUNs * 1.25
-    return min(max(UInt64(min(expected, 1e18)), runway / 16), isTight ? runway / 2 : runway / 4)
+    return min(max(UInt64(min(expected, 1e18)), runway / 16), runway / 2)
   }
 
   /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
