@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	checked    = 20000
-	mostMember = 127
+	checked              = 20000
+	warmOperationsPerKey = 3
+	mostMember           = 127
 )
 
 var job struct {
@@ -49,8 +50,11 @@ func (m *member) operate(done *uint64) {
 }
 
 func (m *member) warmUp() uint64 {
-	done, end := uint64(0), nowNs()+job.warmNs
-	for done < checked || nowNs() < end {
+	done, end, least := uint64(0), nowNs()+job.warmNs, uint64(checked)
+	if !job.stops {
+		least = max(least, warmOperationsPerKey*uint64(m.cache.keys))
+	}
+	for done < least || nowNs() < end {
 		m.operate(&done)
 	}
 	return done

@@ -4,7 +4,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.locks.LockSupport;
 
 final class Cache implements Runnable {
-  private static final int CHECKED = 20000, MOST_THREADS = 127;
+  private static final int CHECKED = 20000, MOST_THREADS = 127, WARM_OPERATIONS_PER_KEY = 3;
 
   private static boolean open;
   private static int threads;
@@ -34,7 +34,8 @@ final class Cache implements Runnable {
 
   private void warmUp() {
     long end = System.nanoTime() + warmNs;
-    while (done < CHECKED || System.nanoTime() - end < 0) operate();
+    long least = Math.max(CHECKED, (long)WARM_OPERATIONS_PER_KEY * table.keys());
+    while (done < least || System.nanoTime() - end < 0) operate();
   }
 
   private void runClosed() {

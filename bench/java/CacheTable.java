@@ -43,6 +43,8 @@ final class CacheTable {
   /// What all lookups read, folded.
   long seen() { return seen; }
 
+  int keys() { return keys; }
+
   /// Of the objects, as programs in C ask for.
   long heldBytes() { return heldBytes; }
 

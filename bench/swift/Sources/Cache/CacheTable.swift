@@ -53,6 +53,7 @@ struct CacheTable: ~Copyable {
   private let types: CacheTypes
   private let buckets: RefArray<Entry>
   private let keys, shift: UInt64
+  var keyCount: Int { Int(keys) }
   private var random: SplitMix
   private var stamp: UInt32 = 0
   private(set) var seen: UInt64 = 0

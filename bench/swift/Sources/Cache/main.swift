@@ -4,6 +4,7 @@ import Synchronization
 import Tricolor
 
 let checked = 20000
+let warmOperationsPerKey = 3
 let pollEvery = 256
 
 /// What a thread leaves behind.
@@ -58,7 +59,8 @@ final class Run: Sendable {
     var done = 0
     var check: UInt64 = 0
     let end = nowNs() + job.warmNs
-    while done < checked || nowNs() < end {
+    let least = max(checked, warmOperationsPerKey * table.keyCount)
+    while done < least || nowNs() < end {
       table.operate(m)
       done += 1
       if done == checked { check = table.seen }
