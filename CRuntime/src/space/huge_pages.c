@@ -31,13 +31,17 @@ static tri_chunk *tri_huge_pages_unit(const tri_space *space, uint64_t chunk) {
   return &space->chunks[chunk / TRI_UNIT_CHUNKS * TRI_UNIT_CHUNKS];
 }
 
-void tri_huge_pages_grown_locked(tri_space *space, uint64_t old, uint64_t grown) {
-  if (grown <= space->huge_from) return;
+// Not when an arena is committed: a heap that stays small has no mapping more.
+void tri_huge_pages_grown_locked(tri_space *space) {
+  uint64_t from = space->wished_bytes, to = space->committed_bytes;
+  if (from == to || (space->end_page << TRI_PAGE_LOG2) <= space->huge_from) return;
+  space->wished_bytes = to;
   // A part of a unit that is small already stays so.
-  uint64_t chunk = old >> TRI_CHUNK_LOG2;
-  if (old % TRI_ARENA_BYTES && tri_huge_pages_unit(space, chunk)->small_pages) old = tri_align_up(old, TRI_ARENA_BYTES);
-  tri_huge_pages_wish(space, old, grown, true);
-  if (!space->small_bitmaps) tri_huge_pages_wish_bitmaps(space, grown, true);
+  if (from % TRI_ARENA_BYTES && tri_huge_pages_unit(space, from >> TRI_CHUNK_LOG2)->small_pages)
+    from = tri_align_up(from, TRI_ARENA_BYTES);
+  tri_huge_pages_wish(space, from, to, true);
+  // Those of one arena are smaller than a huge page.
+  if (to > TRI_ARENA_BYTES && !space->small_bitmaps) tri_huge_pages_wish_bitmaps(space, to, true);
 }
 
 void tri_huge_pages_break_up_locked(tri_space *space, uint32_t chunk) {

@@ -2,7 +2,7 @@
 //
 // Where many objects lie far apart, every look at one misses the TLB as well as the cache: huge pages make marking, and
 // programs with much alive, faster by a tenth and more. A small heap is in reach of the TLB anyway, and would hold two
-// megabytes where it needs a few pages. So by itself a heap asks from its 64th MiB on, and for the bitmaps that
+// megabytes where it needs a few pages. So by itself a heap asks from its 16th MiB on, and for the bitmaps that
 // describe it.
 //
 //   unit: wished for -> small    [tri_huge_pages_break_up_locked]  a part of one of its chunks is about to go back
@@ -21,13 +21,13 @@
 
 enum {
   // Below, the TLB reaches most of the heap, and a first touch of 2 MiB would be felt.
-  TRI_HUGE_PAGES_FROM = 64 << 20,
+  TRI_HUGE_PAGES_FROM = 16 << 20,
 };
 
 /// Where in a heap they are wished for, by tri_options.huge_pages.
 uint64_t tri_huge_pages_from(uint32_t policy);
-/// The heap was committed from `old` to `grown` bytes, and the tables with it.
-void tri_huge_pages_grown_locked(tri_space *space, uint64_t old, uint64_t grown);
+/// Pages up to end_page are in use for the first time.
+void tri_huge_pages_grown_locked(tri_space *space);
 /// Whether chunks go back whole only: the embedder wants huge pages everywhere.
 static inline bool tri_huge_pages_keep_chunks(const tri_space *space) {
   return space->huge_from == 0;

@@ -1,6 +1,7 @@
 #include "space/page_alloc.h"
 
 #include "os/thread.h"
+#include "space/huge_pages.h"
 #include "space/scavenge.h"
 
 uint32_t tri_chunk_assign(uint64_t *bits, uint32_t first, uint32_t count, bool value) {
@@ -131,7 +132,10 @@ static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t page
   space->taken_pages += pages;
   tri_store_relaxed(&space->used_pages, space->used_pages + pages);
   tri_store_relaxed(&space->touched_pages, space->touched_pages + fresh);
-  if (page > space->end_page) tri_store_release(&space->end_page, page);
+  if (page > space->end_page) {
+    tri_store_release(&space->end_page, page);
+    tri_huge_pages_grown_locked(space);
+  }
   return fresh == pages;
 }
 

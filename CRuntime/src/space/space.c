@@ -187,7 +187,6 @@ tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
   // Tables first: a page that can be handed out must have its bits.
   if (!tri_space_cover_locked(space, grown)) return TRI_OUT_OF_MEMORY;
   if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
-  tri_huge_pages_grown_locked(space, old, grown);
   tri_store_release(&space->committed_bytes, grown);
   return TRI_OK;
 }
