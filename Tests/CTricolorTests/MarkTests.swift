@@ -41,6 +41,31 @@ import TricolorCore
     }
   }
 
+  // The marker reads neighbours and strangers in different loops, and changes between them as it goes.
+  @Test("neighbours and strangers by turns are all found, and nothing else", arguments: MarkTests.modes)
+  func neighboursAndStrangers(_ mode: Mode) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let parts = 6
+      let count = 4001  // prime: every step visits all
+      let top = mutator.node(parts)
+      mutator.root(top)
+      for part in 0..<parts {
+        let nodes = (0..<count).map { _ in mutator.node(3) }
+        _ = (0..<count).map { _ in mutator.node(3) }  // not referred to
+        for index in 1..<count {
+          // A binary tree in allocation order, or the same over nodes in an order far from that of allocation.
+          let place = { (index: Int) in part % 2 == 0 ? nodes[index] : nodes[index * 1777 % count] }
+          mutator.store(place(index), in: place((index - 1) / 2), at: index % 2)
+          mutator.store(place(index * 7 % count), in: place(index), at: 2)
+        }
+        mutator.store(nodes[0], in: top, at: part)
+      }
+      heap.collector.gc(mode)
+      #expect(heap.liveObjects() == UInt64(1 + parts * count))
+    }
+  }
+
   @Test("a masked layout keeps exactly the words of its prefix and its period", arguments: MarkTests.modes)
   func masks(_ mode: Mode) throws {
     let shapes: [(prefix: UInt32, prefixMask: UInt64, period: UInt32, periodMask: UInt64, words: Int)] = [

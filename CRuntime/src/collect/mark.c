@@ -12,8 +12,9 @@ bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
   memset(marker, 0, sizeof *marker);
   marker->collect = collect;
   marker->stack = tri_meta_allocate(&collect->spans.space.meta, TRI_MARK_STACK_ITEMS * sizeof *marker->stack);
-  marker->edges = tri_meta_allocate(&collect->spans.space.meta, (TRI_MARK_EDGES + 1) * sizeof *marker->edges);
-  if (marker->stack && marker->edges) return true;
+  marker->edges = tri_meta_allocate(&collect->spans.space.meta, TRI_MARK_EDGES * sizeof *marker->edges);
+  marker->runs = tri_meta_allocate(&collect->spans.space.meta, (TRI_MARK_EDGES + 1) * sizeof *marker->runs);
+  if (marker->stack && marker->edges && marker->runs) return true;
   tri_marker_destroy(marker);
   return false;
 }
@@ -21,9 +22,11 @@ bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
 void tri_marker_destroy(tri_marker *marker) {
   tri_meta *meta = &marker->collect->spans.space.meta;
   tri_meta_free(meta, marker->stack, TRI_MARK_STACK_ITEMS * sizeof *marker->stack);
-  tri_meta_free(meta, marker->edges, (TRI_MARK_EDGES + 1) * sizeof *marker->edges);
+  tri_meta_free(meta, marker->edges, TRI_MARK_EDGES * sizeof *marker->edges);
+  tri_meta_free(meta, marker->runs, (TRI_MARK_EDGES + 1) * sizeof *marker->runs);
   marker->stack = NULL;
   marker->edges = NULL;
+  marker->runs = NULL;
 }
 
 // ---- Shading from outside a marker: roots, barriers, tracers ----
@@ -225,34 +228,54 @@ static void tri_marker_share_all(tri_marker *marker) {
 
 // ---- Edges: from a reference read to its mark ----
 
-// Edges being collected: the last one is still growing. edges[0] is what was before the first, and means nothing.
+// Where the next ones go, while a batch is scanned. The last run is still growing; runs[0] is what was before the
+// first, and leads to nothing.
 typedef struct tri_edge_list {
-  tri_mark_edge *next, last;
+  uint64_t *edges;
+  tri_mark_run *runs, last;
 } tri_edge_list;
 
 static inline tri_edge_list tri_edges_begin(const tri_marker *marker) {
-  return (tri_edge_list){marker->edges, {UINT64_MAX, 0}};
+  return (tri_edge_list){marker->edges, marker->runs, {UINT64_MAX, 0}};
 }
 
 static inline void tri_edges_end(tri_marker *marker, const tri_edge_list *list) {
-  *list->next = list->last;
-  marker->edge_count = (uint32_t)(list->next - marker->edges);
+  *list->runs = list->last;
+  marker->run_count = (uint32_t)(list->runs - marker->runs);
+  marker->edge_count = (uint32_t)(list->edges - marker->edges);
 }
 
-TRI_MARK_INLINE void tri_edge_add_offset(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
+TRI_MARK_INLINE void tri_edge_add_far(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
+  __builtin_prefetch(&view->marks[offset >> TRI_MARK_WORD_LOG2], 1);
+  *list->edges++ = offset;
+}
+
+TRI_MARK_INLINE void tri_edge_add_near(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
   uint64_t word = offset >> TRI_MARK_WORD_LOG2, bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63);
   if (word == list->last.word) {
     list->last.bits |= bit;
     return;
   }
   __builtin_prefetch(&view->marks[word], 1);
-  *list->next++ = list->last;
-  list->last = (tri_mark_edge){word, bit};
+  *list->runs++ = list->last;
+  list->last = (tri_mark_run){word, bit};
 }
 
-TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
+// How a piece of the graph is read: constants where they are used, for each combination is a loop of its own.
+typedef struct tri_mark_way {
+  bool alone;  // no other worker: marks are set without locked instructions
+  bool tagged; // the heap has immediates
+  bool near;   // references that follow each other lead to neighbours
+} tri_mark_way;
+
+TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference,
+                                  tri_mark_way way) {
   uint64_t offset = reference - view->start;
-  if (offset < view->limit && (reference & view->tag_mask) != view->tag_value) tri_edge_add_offset(view, list, offset);
+  if (offset >= view->limit || (way.tagged && (reference & view->tag_mask) == view->tag_value)) return;
+  if (way.near)
+    tri_edge_add_near(view, list, offset);
+  else
+    tri_edge_add_far(view, list, offset);
 }
 
 // Sets bits of M; which of them were clear. Nobody sets others meanwhile if the worker is alone.
@@ -274,9 +297,9 @@ static void tri_check_references(const tri_marker *marker, uint64_t word, uint64
   for (; bits; bits &= bits - 1) tri_check_reference(marker->collect, tri_mark_offset(word, tri_first_set(bits)));
 }
 
-// A word of M covers 1 KiB, which lies in one block.
-static inline bool tri_mark_word_is_leaf(const tri_mark_view *view, uint64_t word) {
-  return tri_load_relaxed(&view->layout_map[word >> (TRI_BLOCK_LOG2 - TRI_MARK_WORD_LOG2)]) & TRI_ENTRY_LEAF;
+// True of everything that a word of M covers, too: that is 1 KiB, which lies in one block.
+static inline bool tri_mark_is_leaf(const tri_mark_view *view, uint64_t offset) {
+  return tri_load_relaxed(&view->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF;
 }
 
 static __attribute__((noinline)) tri_grey_item *tri_marker_push_slices(tri_marker *marker, tri_grey_item *top) {
@@ -286,23 +309,16 @@ static __attribute__((noinline)) tri_grey_item *tri_marker_push_slices(tri_marke
   return top;
 }
 
-// The ends of the edges: marks what they lead to, and pushes what was white and has references. The last first, so
-// that the first is taken from the stack next: objects are scanned in the order of the references to them, which is
-// often that of their addresses.
-TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone) {
-  tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
-  tri_grey_item *top = marker->stack + marker->depth;
+// In both kinds of visit the last comes first, so that the first is taken from the stack next: objects are scanned in
+// the order of the references to them, which is often that of their addresses.
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_runs(tri_marker *marker, const tri_mark_view *view, tri_grey_item *top,
+                                                     bool alone) {
   uint64_t marked = 0;
-  // What is left of an array waits until what was read from it is scanned, else the stack would hold all of it; but not
-  // until the stack runs dry, which would empty the pipeline. Where there are other workers a full stack is welcome.
-  bool enough = alone && marker->depth >= TRI_MARK_ENOUGH_ITEMS;
-  if (enough && marker->slice_count) top = tri_marker_push_slices(marker, top);
-  for (const tri_mark_edge *first = marker->edges, *edge = first + marker->edge_count; edge > first; edge--) {
-    uint64_t word = edge->word, white = tri_mark_take(&view->marks[word], edge->bits, alone);
-    // A branch on the mark, not arithmetic: on lists the branch predictor runs ahead where a computed push could not.
+  for (const tri_mark_run *first = marker->runs, *run = first + marker->run_count; run > first; run--) {
+    uint64_t word = run->word, white = tri_mark_take(&view->marks[word], run->bits, alone);
     if (!white) continue;
     tri_check_references(marker, word, white);
-    if (tri_mark_word_is_leaf(view, word)) {
+    if (tri_mark_is_leaf(view, word << TRI_MARK_WORD_LOG2)) {
       marked += white & (white - 1) ? tri_popcount(white) : 1;
       continue;
     }
@@ -312,10 +328,66 @@ TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *v
       *top++ = tri_mark_offset(word, bit);
     }
   }
+  marker->marked_objects += marked;
+  return top;
+}
+
+// With a branch on the mark: on lists the branch predictor runs ahead where a computed push could not, and a locked
+// instruction costs more than a branch that was predicted wrong.
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges(tri_marker *marker, const tri_mark_view *view, tri_grey_item *top,
+                                                      bool alone) {
+  uint64_t marked = 0;
+  for (const uint64_t *first = marker->edges, *edge = first + marker->edge_count; edge > first;) {
+    uint64_t offset = *--edge, *place = &view->marks[offset >> TRI_MARK_WORD_LOG2];
+    uint64_t bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63), seen = tri_load_relaxed(place);
+    if (seen & bit) continue;
+    if (alone)
+      tri_store_relaxed(place, seen | bit);
+    else if (tri_or_relaxed(place, bit) & bit) // of one bit: no loop around a compare-and-exchange
+      continue;
+    tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, bit);
+    marked++;
+    *top = offset;
+    top += !tri_mark_is_leaf(view, offset);
+  }
+  marker->marked_objects += marked;
+  return top;
+}
+
+// Without: whether the end of a far edge is white can hardly be predicted, and here the mark words are in the cache.
+// Nobody else sets marks meanwhile.
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_alone(tri_marker *marker, const tri_mark_view *view,
+                                                            tri_grey_item *top) {
+  uint64_t marked = 0;
+  for (const uint64_t *first = marker->edges, *edge = first + marker->edge_count; edge > first;) {
+    uint64_t offset = *--edge, *place = &view->marks[offset >> TRI_MARK_WORD_LOG2], seen = tri_load_relaxed(place);
+    uint32_t bit = offset >> TRI_GRANULE_LOG2 & 63, white = ~(seen >> bit) & 1;
+    tri_store_relaxed(place, seen | UINT64_C(1) << bit);
+    tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, (uint64_t)white << bit);
+    marked += white;
+    *top = offset;
+    top += white & !tri_mark_is_leaf(view, offset);
+  }
+  marker->marked_objects += marked;
+  return top;
+}
+
+// The ends of the edges: marks what they lead to, and pushes what was white and has references.
+TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone, bool shallow) {
+  tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
+  tri_grey_item *top = marker->stack + marker->depth;
+  // What is left of an array waits until what was read from it is scanned, else the stack would hold all of it; but not
+  // until the stack runs dry, which would empty the pipeline. Where there are other workers a full stack is welcome.
+  bool enough = alone && marker->depth >= TRI_MARK_ENOUGH_ITEMS;
+  if (enough && marker->slice_count) top = tri_marker_push_slices(marker, top);
+  if (alone && !shallow)
+    top = tri_marker_visit_edges_alone(marker, view, top);
+  else
+    top = tri_marker_visit_edges(marker, view, top, alone);
+  top = tri_marker_visit_runs(marker, view, top, alone);
   if (marker->slice_count) top = tri_marker_push_slices(marker, top);
   marker->depth = (uint32_t)(top - marker->stack);
-  marker->edge_count = 0;
-  marker->marked_objects += marked;
+  marker->edge_count = marker->run_count = 0;
 }
 
 // ---- Scanning: from an object to its edges ----
@@ -331,10 +403,17 @@ static void tri_marker_trace_custom(tri_marker *marker, const struct tri_layout 
   if (chunk) tri_grey_share(&marker->collect->grey, chunk);
 }
 
+TRI_MARK_INLINE void tri_scan_array(const tri_mark_view *view, const uintptr_t *slot, const uintptr_t *end,
+                                    tri_edge_list *list, tri_mark_way way) {
+  for (; slot < end; slot++) tri_edge_add(view, list, tri_load_relaxed(slot), way);
+}
+
 // Objects without a one-word mask: long, conservative, custom or large. One slice of at most 64 words; the rest is an
 // item of its own.
 static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, const tri_mark_view *shared_view,
                                                            tri_grey_item item, tri_edge_list *shared_list) {
+  // What arrays are filled with in a loop is often neighbours.
+  const tri_mark_way any = {.tagged = true, .near = true};
   // Copies stay in registers.
   const tri_mark_view view = *shared_view;
   tri_edge_list list = *shared_list;
@@ -364,17 +443,20 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
     uint64_t found;
     for (uint64_t word = first; word < end; word++)
       if (tri_object_start_offset(marker->collect, tri_load_relaxed(&slots[word]), &found))
-        tri_edge_add_offset(&view, &list, found);
-  } else if (mask == ~UINT64_C(0)) { // an array: no bit to look for
-    for (uint64_t word = first; word < end; word++) tri_edge_add(&view, &list, tri_load_relaxed(&slots[word]));
+        tri_edge_add_near(&view, &list, found);
+  } else if (mask != ~UINT64_C(0)) {
+    for (; mask; mask &= mask - 1)
+      tri_edge_add(&view, &list, tri_load_relaxed(&slots[first + tri_first_set(mask)]), any);
+  } else if (view.tag_mask) { // an array: no bit to look for
+    tri_scan_array(&view, slots + first, slots + end, &list, any);
   } else {
-    for (; mask; mask &= mask - 1) tri_edge_add(&view, &list, tri_load_relaxed(&slots[first + tri_first_set(mask)]));
+    tri_scan_array(&view, slots + first, slots + end, &list, (tri_mark_way){.near = true});
   }
   *shared_list = list;
 }
 
 TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
-                                     tri_edge_list *list) {
+                                     tri_edge_list *list, tri_mark_way way) {
   uint64_t mask = 0;
   if (__builtin_expect(!(item & TRI_GREY_TAGS), 1))
     mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
@@ -386,7 +468,7 @@ TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *vi
   }
   const uintptr_t *slots = (const uintptr_t *)(view->start + item);
   do {
-    tri_edge_add(view, list, tri_load_relaxed(&slots[tri_first_set(mask)]));
+    tri_edge_add(view, list, tri_load_relaxed(&slots[tri_first_set(mask)]), way);
     mask &= mask - 1;
   } while (mask);
 }
@@ -399,27 +481,26 @@ static inline void tri_mark_prefetch(const tri_mark_view *view, uint64_t offset)
 
 // Fewer than four items: scan directly, but fetch the object before its mark word is touched, or the locked
 // instruction serialises both misses.
-TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view, bool alone) {
+TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                                tri_mark_way way) {
   uint64_t scanned = 0;
+  (void)budget_objects; // whose end 256 objects may miss
   while (marker->depth && marker->depth < TRI_MARK_SHALLOW_ITEMS) {
     tri_edge_list list = tri_edges_begin(marker);
-    tri_marker_scan(marker, view, marker->stack[--marker->depth], &list);
+    tri_marker_scan(marker, view, marker->stack[--marker->depth], &list, way);
     tri_edges_end(marker, &list);
-    for (uint32_t edge = 1; edge <= marker->edge_count; edge++)
-      tri_mark_prefetch(view, tri_mark_offset(marker->edges[edge].word, tri_first_set(marker->edges[edge].bits)));
-    tri_marker_visit(marker, view, alone);
+    for (uint32_t edge = 0; edge < marker->edge_count; edge++) tri_mark_prefetch(view, marker->edges[edge]);
+    tri_marker_visit(marker, view, way.alone, true);
     if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists
   }
   return scanned;
 }
 
-static inline uint32_t tri_marker_take_batch(tri_marker *marker, const tri_mark_view *view, tri_grey_item *batch) {
+// The first is the top of the stack.
+static inline uint32_t tri_marker_take_batch(tri_marker *marker, tri_grey_item *batch) {
   uint32_t size = marker->depth < TRI_MARK_BATCH ? marker->depth : TRI_MARK_BATCH;
   const tri_grey_item *top = marker->stack + marker->depth;
-  for (uint32_t i = 0; i < size; i++) {
-    batch[i] = *--top;
-    tri_mark_prefetch(view, batch[i]);
-  }
+  for (uint32_t i = 0; i < size; i++) batch[i] = *--top;
   marker->depth -= size;
   return size;
 }
@@ -428,45 +509,106 @@ static inline void tri_marker_return_batch(tri_marker *marker, const tri_grey_it
   while (size) marker->stack[marker->depth++] = batch[--size];
 }
 
+typedef struct tri_mark_batch {
+  tri_grey_item items[TRI_MARK_BATCH];
+  uint32_t size;
+} tri_mark_batch;
+
+TRI_MARK_INLINE void tri_mark_prefetch_batch(const tri_mark_view *view, const tri_mark_batch *batch, uint32_t from) {
+  for (uint32_t i = from; i < batch->size; i++) tri_mark_prefetch(view, batch->items[i]);
+}
+
+// Scans a batch. The objects of the next one are asked for in between: all at once they would wait for each other, and
+// everything for them.
+TRI_MARK_INLINE void tri_marker_scan_batch(tri_marker *marker, const tri_mark_view *view, const tri_mark_batch *batch,
+                                           const tri_mark_batch *next, tri_mark_way way) {
+  tri_edge_list list = tri_edges_begin(marker);
+  for (uint32_t i = 0; i < batch->size; i++) {
+    if (!way.near && i < next->size) tri_mark_prefetch(view, next->items[i]);
+    tri_marker_scan(marker, view, batch->items[i], &list, way);
+  }
+  if (!way.near) tri_mark_prefetch_batch(view, next, batch->size);
+  tri_edges_end(marker, &list);
+}
+
+// A look at a few of the edges just read: whether most are like those of a tree in allocation order. Several batches
+// have to agree, for the pipeline runs dry when the loop is changed.
+TRI_MARK_INLINE void tri_marker_vote(tri_marker *marker, bool near) {
+  uint32_t neighbours = 0;
+  if (near) {
+    if (marker->run_count < 4) return;
+    for (uint32_t i = 1; i <= 4; i++) neighbours += (marker->runs[i].bits & (marker->runs[i].bits - 1)) != 0;
+    marker->votes_to_change = neighbours >= 2 ? 0 : marker->votes_to_change + 1;
+    return;
+  }
+  if (marker->edge_count < 8) return;
+  const uint64_t *edge = marker->edges;
+  for (uint32_t i = 0; i < 8; i += 2) neighbours += (edge[i] ^ edge[i + 1]) >> TRI_MARK_WORD_LOG2 == 0;
+  marker->votes_to_change = neighbours < 3 ? 0 : marker->votes_to_change + 1;
+}
+
 // The pipeline. Between two rounds one batch is on its way, and the edges of the one before it.
 TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
-                                                bool alone) {
-  tri_grey_item batches[2][TRI_MARK_BATCH];
-  uint32_t now = 0, size = tri_marker_take_batch(marker, view, batches[now]);
+                                                tri_mark_way way) {
+  tri_mark_batch batches[2];
+  tri_mark_batch *batch = &batches[0], *next = &batches[1];
+  batch->size = tri_marker_take_batch(marker, batch->items);
+  tri_mark_prefetch_batch(view, batch, 0);
   uint64_t scanned = 0;
   do {
     tri_step(TRI_STEP_MARK_BATCH);
-    uint32_t next_size = tri_marker_take_batch(marker, view, batches[now ^ 1]);
-    tri_marker_visit(marker, view, alone);
-    tri_edge_list list = tri_edges_begin(marker);
-    for (uint32_t i = 0; i < size; i++) tri_marker_scan(marker, view, batches[now][i], &list);
-    tri_edges_end(marker, &list);
-    scanned += size;
-    size = next_size;
-    now ^= 1;
-    if (!alone && marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey))
+    next->size = tri_marker_take_batch(marker, next->items);
+    if (way.near) tri_mark_prefetch_batch(view, next, 0);
+    tri_marker_visit(marker, view, way.alone, false);
+    tri_marker_scan_batch(marker, view, batch, next, way);
+    tri_marker_vote(marker, way.near);
+    scanned += batch->size;
+    tri_mark_batch *done = batch;
+    batch = next;
+    next = done;
+    if (!way.alone && marker->depth >= TRI_MARK_DONATE_ITEMS && tri_grey_wanted(&marker->collect->grey))
       tri_marker_spill(marker);
-  } while (scanned < budget_objects && size + marker->depth >= TRI_MARK_SHALLOW_ITEMS);
-  tri_marker_visit(marker, view, alone);
-  tri_marker_return_batch(marker, batches[now], size);
+  } while (scanned < budget_objects && batch->size + marker->depth >= TRI_MARK_SHALLOW_ITEMS &&
+           marker->votes_to_change < TRI_MARK_VOTES);
+  tri_marker_visit(marker, view, way.alone, false);
+  tri_marker_return_batch(marker, batch->items, batch->size);
+  if (marker->votes_to_change >= TRI_MARK_VOTES) {
+    marker->near = !way.near;
+    marker->votes_to_change = 0;
+  }
   return scanned;
 }
 
-TRI_MARK_INLINE uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
-                                             bool alone) {
-  if (marker->depth < TRI_MARK_SHALLOW_ITEMS) return tri_marker_run_shallow(marker, view, alone);
-  return tri_marker_run_batches(marker, view, budget_objects, alone);
-}
+typedef uint64_t tri_marker_loop(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects);
 
-// Two functions that are not inlined: what they read of the view has to stay where it is, or a tree takes 15 % longer,
-// as more of it is kept in registers than there is room for.
-static __attribute__((noinline)) uint64_t tri_marker_run_some_shared(tri_marker *marker, const tri_mark_view *view,
-                                                                     uint64_t budget_objects) {
-  return tri_marker_run_some(marker, view, budget_objects, false);
-}
-static __attribute__((noinline)) uint64_t tri_marker_run_some_alone(tri_marker *marker, const tri_mark_view *view,
-                                                                    uint64_t budget_objects) {
-  return tri_marker_run_some(marker, view, budget_objects, true);
+// Each with a copy of the view, whose address nobody else knows: it stays in registers.
+#define TRI_MARKER_LOOP(name, function, ...)                                                                           \
+  static uint64_t name(tri_marker *marker, const tri_mark_view *shared_view, uint64_t budget_objects) {                \
+    const tri_mark_view view = *shared_view;                                                                           \
+    return function(marker, &view, budget_objects, (tri_mark_way){__VA_ARGS__});                                       \
+  }
+TRI_MARKER_LOOP(tri_marker_far, tri_marker_run_batches, .alone = false)
+TRI_MARKER_LOOP(tri_marker_far_tagged, tri_marker_run_batches, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_far_alone, tri_marker_run_batches, .alone = true)
+TRI_MARKER_LOOP(tri_marker_far_alone_tagged, tri_marker_run_batches, .alone = true, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_near, tri_marker_run_batches, .near = true)
+TRI_MARKER_LOOP(tri_marker_near_tagged, tri_marker_run_batches, .near = true, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_near_alone, tri_marker_run_batches, .near = true, .alone = true)
+TRI_MARKER_LOOP(tri_marker_near_alone_tagged, tri_marker_run_batches, .near = true, .alone = true, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_shallow, tri_marker_run_shallow, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_shallow_alone, tri_marker_run_shallow, .alone = true, .tagged = true)
+
+// Scans some, in the way that fits what is there.
+static uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                    bool alone) {
+  // By: near, alone, tagged.
+  static tri_marker_loop *const loops[2][2][2] = {
+      {{tri_marker_far, tri_marker_far_tagged}, {tri_marker_far_alone, tri_marker_far_alone_tagged}},
+      {{tri_marker_near, tri_marker_near_tagged}, {tri_marker_near_alone, tri_marker_near_alone_tagged}},
+  };
+  if (marker->depth < TRI_MARK_SHALLOW_ITEMS)
+    return (alone ? tri_marker_shallow_alone : tri_marker_shallow)(marker, view, budget_objects);
+  return loops[marker->near][alone][view->tag_mask != 0](marker, view, budget_objects);
 }
 
 static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone,
@@ -482,8 +624,7 @@ static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, b
     tri_step(TRI_STEP_MARK_BATCH);
     uint64_t portion = budget_objects - scanned;
     if (pace && portion > pace->portion_objects) portion = pace->portion_objects;
-    uint64_t done =
-        alone ? tri_marker_run_some_alone(marker, &view, portion) : tri_marker_run_some_shared(marker, &view, portion);
+    uint64_t done = tri_marker_run_some(marker, &view, portion, alone);
     scanned += done;
     if (pace && !pace->goes_on(pace, done)) break;
   }

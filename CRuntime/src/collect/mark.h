@@ -1,13 +1,15 @@
 // Marking: grey to black.
 //
-// A marker works in batches of 16, in a pipeline: it prefetches the objects of batch N + 1; tests and sets the mark
-// words that the references in batch N - 1 lead to, which were prefetched when those were read; and scans batch N,
-// which arrived meanwhile, reading references. With fewer than four items there is nothing to overlap, and it goes
-// object by object. Measured in research/prototype.md, E2: either stage alone gives half of what both do.
+// A marker works in batches of 16, in a pipeline: it tests and sets the mark words that the references in batch N - 1
+// lead to, which were prefetched when those were read; then it scans batch N, which arrived meanwhile, reading
+// references, and prefetches the objects of batch N + 1. With fewer than four items there is nothing to overlap, and it
+// goes object by object. Measured in research/prototype.md, E2: either stage alone gives half of what both do.
 //
-// References that follow each other and lead into one mark word (a tree in allocation order, an array filled in a
-// loop) are one edge from the start: they share the prefetch, the instruction that sets them and the look at the
-// layout.
+// References are collected in one of two ways. *Near*: those that follow each other and lead into one mark word (a tree
+// in allocation order, an array filled in a loop) are one run: they share the prefetch, the instruction that sets them
+// and the look at the layout. *Far*: each is an edge of its own, in half the instructions; a lone marker visits them
+// without a branch, as nobody can predict whether the end of one was marked. Arrays are always read the near way; for
+// other objects each batch votes.
 //
 // Invariants  an object is pushed exactly once: by whoever set its M bit. Everything beyond mark_limit_bytes
 //             was allocated in this cycle and is black. A marker outside a call holds no items.
@@ -26,20 +28,24 @@ enum {
   TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers
   TRI_MARK_ENOUGH_ITEMS = 64,   // from this depth on, the rest of an array comes after its objects
   TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
+  TRI_MARK_VOTES = 4,           // batches that have to agree before references are collected in the other way
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
 };
 
-/// What references lead to: bits of a word of M.
-typedef struct tri_mark_edge {
+/// What references that follow each other lead to: bits of a word of M.
+typedef struct tri_mark_run {
   uint64_t word, bits;
-} tri_mark_edge;
+} tri_mark_run;
 
 typedef struct tri_marker {
   _Alignas(TRI_MARK_APART_BYTES) tri_collect *collect;
   tri_grey_item *stack; // TRI_MARK_STACK_ITEMS
-  tri_mark_edge *edges; // TRI_MARK_EDGES, from 1
+  uint64_t *edges;      // TRI_MARK_EDGES: where references lead to, as offsets
+  tri_mark_run *runs;   // TRI_MARK_EDGES, from 1: the same where they are neighbours
   uint32_t depth;
-  uint32_t edge_count;
+  uint32_t edge_count, run_count;
+  bool near;                // references are collected as runs
+  uint32_t votes_to_change; // batches in a row for which the other way would be better
   uint32_t slice_count;
   tri_grey_item slices[TRI_MARK_BATCH]; // what is left of the long objects among those just scanned
   uint64_t marked_objects;
