@@ -38,6 +38,10 @@ typedef struct tri_collect {
   uint32_t counts_cpu;
   // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
   uint32_t marks_kept;
+  // Both of them: garbage may be scanned that refers to what was freed explicitly, so nothing is marked that A does not
+  // have (mark.h). Never cleared.
+  uint32_t frees_seen; // [atomic] something was freed explicitly
+  uint32_t keeps_seen; // [atomic] garbage may be kept: by an ambiguous word, or because it is old
   uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle
   tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;
@@ -57,6 +61,13 @@ typedef struct tri_collect {
 
 tri_status tri_collect_init(tri_collect *collect, uint64_t reservation_bytes, uint32_t huge_pages);
 void tri_collect_destroy(tri_collect *collect);
+
+static inline bool tri_collect_doubts(const tri_collect *collect) {
+  return tri_load_relaxed(&collect->frees_seen) && tri_load_relaxed(&collect->keeps_seen);
+}
+static inline void tri_collect_note(uint32_t *seen) {
+  if (!tri_load_relaxed(seen)) tri_store_relaxed(seen, 1u);
+}
 
 static inline const uint64_t *tri_collect_marks(const tri_collect *collect) {
   return collect->spans.space.bits.marked;

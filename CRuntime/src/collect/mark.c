@@ -68,12 +68,18 @@ static bool tri_mark_uncertain(tri_collect *collect, uint64_t offset) {
   return false;
 }
 
+// A reference where there is doubt: what A has not is not marked even for a moment, as it may be handed out then.
+static bool tri_mark_doubted(tri_collect *collect, uint64_t offset) {
+  return tri_bit_test(collect->spans.space.bits.allocated, offset >> TRI_GRANULE_LOG2) &&
+         tri_mark_uncertain(collect, offset);
+}
+
 static bool tri_shade_uncertain(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   return tri_mark_uncertain(collect, offset) && tri_shade_newly(collect, offset, chunk);
 }
 
 static void tri_check_reference(const tri_collect *collect, uint64_t offset) {
-  if (!TRI_CHECKS) return;
+  if (!TRI_CHECKS || tri_collect_doubts(collect)) return;
   const tri_space *space = &collect->spans.space;
   tri_object_place place = tri_slot_at(&collect->spans, space->start + offset);
   // An object freed explicitly while marking may still be in a barrier buffer; it stays allocated until the swap.
@@ -92,6 +98,7 @@ TRI_MARK_INLINE bool tri_reference_offset(const tri_collect *collect, uintptr_t 
 bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
   uint64_t offset;
   if (!tri_reference_offset(collect, word, &offset)) return false;
+  if (tri_collect_doubts(collect)) return tri_mark_doubted(collect, offset) && tri_shade_newly(collect, offset, chunk);
   tri_check_reference(collect, offset);
   return tri_shade_offset(collect, offset, chunk);
 }
@@ -104,7 +111,10 @@ bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chun
 uint32_t tri_mark_precise(tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
   if (!tri_reference_offset(collect, word, out_offset)) return 0;
   tri_check_reference(collect, *out_offset);
-  if (!tri_bit_set(collect->spans.space.bits.marked, *out_offset >> TRI_GRANULE_LOG2)) return 0;
+  bool white = tri_collect_doubts(collect)
+                   ? tri_mark_doubted(collect, *out_offset)
+                   : tri_bit_set(collect->spans.space.bits.marked, *out_offset >> TRI_GRANULE_LOG2);
+  if (!white) return 0;
   tri_add_release(&collect->marked_objects, 1u);
   return 1;
 }
@@ -167,6 +177,7 @@ typedef struct tri_mark_view {
   uintptr_t start;
   uint64_t limit;
   uint64_t *marks;
+  const uint64_t *confirmed_by; // A, where references are doubted; else NULL
   const tri_layout_entry *layout_map;
   const uint64_t *scan_masks;
   uint64_t tag_mask, tag_value;
@@ -174,11 +185,16 @@ typedef struct tri_mark_view {
 
 static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
   const tri_spans *spans = &collect->spans;
-  tri_mark_view view = {spans->space.start,       tri_load_acquire(&collect->mark_limit_bytes),
-                        spans->space.bits.marked, spans->space.layout_map,
-                        spans->scan_masks,        spans->tag_mask,
-                        spans->tag_value};
-  return view;
+  return (tri_mark_view){
+      .start = spans->space.start,
+      .limit = tri_load_acquire(&collect->mark_limit_bytes),
+      .marks = spans->space.bits.marked,
+      .confirmed_by = tri_collect_doubts(collect) ? spans->space.bits.allocated : NULL,
+      .layout_map = spans->space.layout_map,
+      .scan_masks = spans->scan_masks,
+      .tag_mask = spans->tag_mask,
+      .tag_value = spans->tag_value,
+  };
 }
 
 static void tri_marker_spill(tri_marker *marker) {
@@ -372,6 +388,37 @@ TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_alone(tri_marker *marker, 
   return top;
 }
 
+// Where references are doubted. A first: a slot that is not allocated may be handed out at this moment, black, and its
+// mark is not to be touched. Then as tri_mark_uncertain() does.
+static tri_grey_item *tri_marker_visit_doubted(tri_marker *marker, const tri_mark_view *view, tri_grey_item *top,
+                                               tri_mark_run run) {
+  uint64_t *place = &view->marks[run.word];
+  const uint64_t *allocated = &view->confirmed_by[run.word];
+  uint64_t white = tri_mark_take(place, run.bits & tri_load_ordered(allocated), false);
+  if (!white) return top;
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  uint64_t gone = white & ~tri_load_ordered(allocated);
+  if (gone) tri_and_relaxed(place, ~gone);
+  white &= ~gone;
+  marker->marked_objects += tri_popcount(white);
+  if (tri_mark_is_leaf(view, run.word << TRI_MARK_WORD_LOG2)) return top;
+  for (; white; white &= white - 1) *top++ = tri_mark_offset(run.word, tri_first_set(white));
+  return top;
+}
+
+static __attribute__((noinline)) tri_grey_item *tri_marker_visit_with_doubts(tri_marker *marker,
+                                                                             const tri_mark_view *view,
+                                                                             tri_grey_item *top) {
+  for (uint32_t edge = marker->edge_count; edge-- > 0;) {
+    uint64_t offset = marker->edges[edge];
+    tri_mark_run run = {offset >> TRI_MARK_WORD_LOG2, UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63)};
+    top = tri_marker_visit_doubted(marker, view, top, run);
+  }
+  for (uint32_t run = marker->run_count; run > 0; run--)
+    top = tri_marker_visit_doubted(marker, view, top, marker->runs[run]);
+  return top;
+}
+
 // The ends of the edges: marks what they lead to, and pushes what was white and has references.
 TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone, bool shallow) {
   tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
@@ -380,11 +427,15 @@ TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *v
   // until the stack runs dry, which would empty the pipeline. Where there are other workers a full stack is welcome.
   bool enough = alone && marker->depth >= TRI_MARK_ENOUGH_ITEMS;
   if (enough && marker->slice_count) top = tri_marker_push_slices(marker, top);
-  if (alone && !shallow)
-    top = tri_marker_visit_edges_alone(marker, view, top);
-  else
-    top = tri_marker_visit_edges(marker, view, top, alone);
-  top = tri_marker_visit_runs(marker, view, top, alone);
+  if (__builtin_expect(view->confirmed_by != NULL, 0)) {
+    top = tri_marker_visit_with_doubts(marker, view, top);
+  } else {
+    if (alone && !shallow)
+      top = tri_marker_visit_edges_alone(marker, view, top);
+    else
+      top = tri_marker_visit_edges(marker, view, top, alone);
+    top = tri_marker_visit_runs(marker, view, top, alone);
+  }
   if (marker->slice_count) top = tri_marker_push_slices(marker, top);
   marker->depth = (uint32_t)(top - marker->stack);
   marker->edge_count = marker->run_count = 0;

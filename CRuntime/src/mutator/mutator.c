@@ -80,6 +80,7 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->thread_token = tri_thread_token();
   mutator->thread_id = tri_thread_id();
   mutator->precise = precise;
+  if (!precise) tri_collect_note(&world->collect.keeps_seen);
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
   if (!tri_thread_stack_bounds(&mutator->stack)) {
     tri_lock_acquire(&world->lock);

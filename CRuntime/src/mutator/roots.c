@@ -159,7 +159,10 @@ tri_status tri_root_add_range(tri_heap *heap, void *words, size_t count, uint32_
   tri_world *world = tri_world_of_heap(heap);
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
-  if (flags & TRI_ROOT_CONSERVATIVE) tri_store_relaxed(&world->collect.spans.any_words, 1u);
+  if (flags & TRI_ROOT_CONSERVATIVE) {
+    tri_store_relaxed(&world->collect.spans.any_words, 1u);
+    tri_collect_note(&world->collect.keeps_seen);
+  }
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->ranges;
@@ -199,6 +202,7 @@ tri_status tri_root_add_callback(tri_heap *heap, tri_root_function *function, vo
   tri_roots *roots = &world->roots;
   tri_status status = TRI_OK;
   tri_store_relaxed(&world->collect.spans.any_words, 1u); // it may use tri_visit_conservative()
+  tri_collect_note(&world->collect.keeps_seen);
   bool locked = tri_world_keep_running(world);
   tri_lock_acquire(&roots->lock);
   void *table = roots->callbacks;
