@@ -7,7 +7,9 @@ import Glibc
 import Testing
 import TricolorCore
 
-private let magazineSlots = 31
+private let magazineSlots = 62
+/// Frees of a class between two of its refills, from which on a refill fills the magazine.
+private let churned = 32
 private let classesBetweenCollisions: UInt32 = 128
 
 /// Objects in groups that are in no window of this thread any more, and nothing waiting in the window they came from.
@@ -56,7 +58,8 @@ private func expectEachOnce(
   // MARK: One thread
 
   @Test(
-    "slots come back in the opposite order, zeroed where that is asked for", arguments: [16, 64, 128, 129, 600, 4096])
+    "slots come back in the opposite order, zeroed where that is asked for",
+    arguments: [16, 32, 48, 64, 80, 96, 112, 128, 129, 600, 4096])
   func lastInFirstOut(_ bytes: Int) throws {
     let heap = try TestHeap()
     try heap.attached { mutator in
@@ -88,6 +91,28 @@ private func expectEachOnce(
       }
       #expect(heap.statistics.spans == spans)
       tri_testing_verify(heap.heap)
+    }
+  }
+
+  @Test(
+    "a slot that goes back into a window of zeroed ones is zero",
+    arguments: Array(stride(from: 16, through: 128, by: 16)))
+  func putBack(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let before = mutator.leaf(bytes)
+      let object = mutator.leaf(bytes)
+      let behind = mutator.leaf(bytes)
+      for neighbour in [before, behind] { memset(neighbour, 0x55, bytes) }
+      for _ in 0..<3 {
+        memset(object, 0xff, bytes)
+        tri_free(mutator.pointer, object)
+        #expect(mutator.leaf(bytes) == object && isZero(object, bytes))
+      }
+      for neighbour in [before, behind] {
+        #expect(neighbour.load(fromByteOffset: bytes - 8, as: UInt64.self) & 0xff == 0x55)
+      }
+      for neighbour in [before, behind] { #expect(neighbour.load(as: UInt64.self) & 0xff == 0x55) }
     }
   }
 
@@ -206,6 +231,114 @@ private func expectEachOnce(
       #expect(heap.statistics.explicitly_freed_bytes - before.explicitly_freed_bytes == 64_000)
       #expect(heap.statistics.allocated_bytes - before.allocated_bytes == 64_000)
       #expect(heap.statistics.live_objects == before.live_objects)
+    }
+  }
+
+  @Test("what large objects and slots of windows leave in the counters", arguments: [40_000, 100_000, 1_000_001])
+  func accounts(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      mutator.root(mutator.leaf(64))
+      heap.collect()
+      let before = heap.statistics
+      let usable = UInt64(bytes + 15) / 16 * 16
+      for _ in 0..<3 { tri_free(mutator.pointer, mutator.leaf(bytes)) }
+      for _ in 0..<10 { tri_free(mutator.pointer, mutator.leaf(64)) }
+      #expect(heap.statistics.explicitly_freed_bytes - before.explicitly_freed_bytes == 3 * usable + 640)
+      tri_free(mutator.pointer, mutator.leaf(bytes))
+      tri_external_bytes_add(mutator.pointer, 1)
+      tri_external_bytes_add(mutator.pointer, -1)
+      // All that is left is the window.
+      #expect(heap.statistics.allocated_since_cycle_bytes < before.allocated_since_cycle_bytes + 64 * 64 + 16)
+    }
+  }
+
+  // MARK: Freed alone
+
+  /// A class of which many were freed since its last refill, and whose window and magazine are empty.
+  private func churn(_ mutator: TestMutator, _ layout: OpaquePointer, _ bytes: Int) -> [Object] {
+    let objects = settled(mutator, layout, bytes, 200)
+    for object in objects[0..<churned] { tri_free(mutator.pointer, object) }
+    for object in objects[0..<churned].reversed() { #expect(mutator.object(layout, bytes) == object) }
+    return objects
+  }
+
+  @Test("a refill of a class that is churned fills its magazine", arguments: [16, 64, 200])
+  func refilled(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      var all = Set(churn(mutator, heap.leaf, bytes).map { address($0) })
+      let usable = tri_object_bytes(heap.heap, Object(bitPattern: all.first!)!)
+      let group = 64 * usable
+      let window = mutator.window(heap.leaf, bytes, zeroed: bytes <= 128)
+      let first = mutator.object(heap.leaf, bytes)
+      let base = window.pointee.base
+      #expect(address(first) == base && window.pointee.free_slots.nonzeroBitCount == 1)
+      for slot in stride(from: base + UInt(usable), to: base + UInt(group), by: Int(usable)) {
+        // Free, but for the one that waits.
+        let waits = window.pointee.free_slots >> UInt64((slot - base) / UInt(usable)) & 1 == 1
+        #expect(tri_testing_is_allocated(heap.heap, Object(bitPattern: slot)!) == waits)
+      }
+      tri_testing_verify(heap.heap)
+      all.insert(address(first))
+      for _ in 0..<63 {
+        let object = mutator.object(heap.leaf, bytes)
+        #expect(address(object) - base < UInt(group) && all.insert(address(object)).inserted)
+        #expect(isZero(object, usable))
+        memset(object, 0xff, usable)
+      }
+      // Nothing was freed since: the next refill fills the window.
+      #expect(all.insert(address(mutator.object(heap.leaf, bytes))).inserted)
+      #expect(window.pointee.free_slots.nonzeroBitCount == 63)
+      tri_testing_verify(heap.heap)
+    }
+  }
+
+  @Test("what a refill left in a magazine is free for others, and for all after a cycle")
+  func refilledForOthers() throws {
+    let heap = try TestHeap()
+    let companion = Companion(heap)
+    companion.end()
+    try heap.attached { mutator in
+      var all = Set(churn(mutator, heap.leaf, 64).map { address($0) })
+      let first = mutator.leaf(64)
+      all.insert(address(first))
+      let base = address(first)
+      for object in all { mutator.root(Object(bitPattern: object)!) }
+      let other = Companion(heap)
+      // No more alone: nothing comes out of the magazine, nor does anything twice.
+      for _ in 0..<100 {
+        let own = mutator.leaf(64)
+        let theirs = other.run { address($0.leaf(64)) }
+        #expect(all.insert(address(own)).inserted && all.insert(theirs).inserted)
+      }
+      other.end()
+      tri_testing_verify(heap.heap)
+      heap.collect()
+      expectEachOnce(
+        mutator, heap.leaf, 64, besides: [base], among: Set((0..<64).map { base + UInt(64 * $0) }))
+    }
+  }
+
+  @Test("a span that has slots in a magazine is not given back before a cycle empties it", arguments: [64, 1024])
+  func lent(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let slots = slotsOfSpan(bytes)
+      let objects = settled(mutator, heap.leaf, bytes, 3 * slots)
+      for object in objects { tri_free(mutator.pointer, object) }
+      tri_trim(heap.heap)
+      tri_testing_verify(heap.heap)
+      let again = (0..<magazineSlots / 2).map { _ in mutator.object(heap.leaf, bytes) }
+      #expect(again == objects.suffix(magazineSlots / 2).reversed())
+      for object in again { memset(object, 0xff, bytes) }
+      tri_testing_verify(heap.heap)
+      for object in again { tri_free(mutator.pointer, object) }
+      let spans = heap.statistics.spans
+      heap.collect()
+      tri_trim(heap.heap)
+      #expect(heap.statistics.spans + 2 <= spans)
+      tri_testing_verify(heap.heap)
     }
   }
 

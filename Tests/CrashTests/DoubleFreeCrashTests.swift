@@ -38,14 +38,49 @@ extension CrashHeap {
 }
 
 @Suite struct DoubleFreeCrashTests {
-  @Test("in this thread's magazine, first or last of those it holds", arguments: [16, 128, 200, 4096], [0, 30])
+  @Test("in this thread's magazine, first or last of those it holds", arguments: [16, 128, 200, 4096], [0, 61])
   func ownMagazine(_ bytes: Int, _ index: Int) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       [bytes = bytes as Int, index = index as Int] in
       let crash = CrashHeap()
       let objects = crash.settled(bytes)
-      for object in objects[0..<31] { tri_free(crash.mutator, object) }
+      for object in objects[0..<62] { tri_free(crash.mutator, object) }
       tri_free(crash.mutator, objects[index])
+    }
+    expect(result, says: "free of 0x", freedAlready)
+  }
+
+  @Test("in a magazine, of a group whose window was empty, and has slots again")
+  func ownGroup() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      // From here on the class has a magazine.
+      tri_free(crash.mutator, crash.settled(64)[0])
+      let window = tri_mutator_leaf_window(crash.mutator, 64, UInt32(TRI_WINDOW_ZEROED))
+      var group: [Object] = []
+      repeat { group.append(crash.leaf(64)) } while window.pointee.base == 0 || window.pointee.free_slots != 0
+      tri_free(crash.mutator, group[group.count - 1])
+      // Beside another thread a slot goes back into the window, full or empty.
+      crash.beside { _ in }
+      tri_free(crash.mutator, group[group.count - 2])
+      if window.pointee.free_slots == 0 { _exit(0) }
+      tri_free(crash.mutator, group[group.count - 1])
+    }
+    expect(result, says: "free of 0x", freedAlready)
+  }
+
+  @Test("in a magazine that a refill filled: never allocated")
+  func neverAllocated() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      let objects = crash.settled(64)
+      for object in objects[0..<62] { tri_free(crash.mutator, object) }
+      for _ in 0..<62 { _ = crash.leaf(64) }
+      let window = tri_mutator_leaf_window(crash.mutator, 64, UInt32(TRI_WINDOW_ZEROED))
+      let base = window.pointee.base
+      while window.pointee.base == base { _ = crash.leaf(64) }
+      let next = crash.leaf(64)
+      tri_free(crash.mutator, next + 64)
     }
     expect(result, says: "free of 0x", freedAlready)
   }

@@ -21,6 +21,7 @@ enum {
   COUNT_SWEPT_OBJECTS = 1 << 20, // of 64 bytes: 64 MiB
   COUNT_SWEPT_KEEP_EVERY = 100,
   COUNT_HOLES = 100000,
+  COUNT_CHURN_OBJECTS = 20000,
 };
 
 struct leaf {
@@ -126,6 +127,42 @@ static uint64_t count_free_batches(tri_mutator *m) {
     for (int i = 0; i < COUNT_BATCH; i++) tri_free(m, objects[i]);
   }
   return COUNT_OBJECTS;
+}
+
+// Most objects of a program are small; the largest here has 4 KiB.
+static size_t count_random_bytes(void) {
+  uint64_t random = count_random();
+  return 1 + (random >> 8) % (UINT64_C(16) << (random % 64 < 56 ? random % 4 : random % 9));
+}
+
+static void *count_churn_object(tri_mutator *m, bool zeroed) {
+  size_t bytes = count_random_bytes();
+  return zeroed ? tri_alloc_leaf(m, bytes) : tri_alloc_leaf_uninitialized(m, bytes);
+}
+
+static uint64_t count_churn(tri_mutator *m, bool zeroed) {
+  for (int i = 0; i < COUNT_OBJECTS; i++) {
+    void **object = &objects[count_random() % COUNT_CHURN_OBJECTS];
+    tri_free(m, *object);
+    *object = count_churn_object(m, zeroed);
+  }
+  return COUNT_OBJECTS;
+}
+
+static void count_make_churn(void) {
+  for (int i = 0; i < COUNT_CHURN_OBJECTS; i++) objects[i] = count_known(count_churn_object(mutator, false));
+}
+
+static void count_make_churn_zeroed(void) {
+  for (int i = 0; i < COUNT_CHURN_OBJECTS; i++) objects[i] = count_known(count_churn_object(mutator, true));
+}
+
+static uint64_t count_free_churn(tri_mutator *m) {
+  return count_churn(m, false);
+}
+
+static uint64_t count_free_churn_zeroed(tri_mutator *m) {
+  return count_churn(m, true);
 }
 
 // ---- Stores ----
@@ -262,6 +299,8 @@ static const counter counters[] = {
     {"new-32-init-2", NULL, count_new, NULL, 0},
     {"free-pair-64", NULL, count_free_pairs, NULL, 0},
     {"free-batch-64", NULL, count_free_batches, NULL, 0},
+    {"free-churn", count_make_churn, count_free_churn, NULL, 0},
+    {"free-churn-zeroed", count_make_churn_zeroed, count_free_churn_zeroed, NULL, 0},
     {"store-barrier-off", count_make_nodes, count_stores, NULL, 0},
     {"store-barrier-on", count_barrier_on, count_stores, count_barrier_off, 1},
     {"mark-graph", count_make_graph, count_mark, NULL, 1},

@@ -26,7 +26,16 @@ typedef struct tri_sweep_state {
 
 typedef struct tri_collect {
   tri_spans spans;
-  tri_phase phase; // [stw, or the world lock; atomic read]
+  union {
+    uint64_t unquiet; // [atomic read] all of these at once: 0 for a lone mutator between cycles (mutator/lone.h)
+    struct {
+      tri_phase phase; // [stw, or the world lock; atomic read]
+      // [lock:world; atomic read] more than one mutator, or was when last counted; always where none can be alone
+      uint16_t shared;
+      // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
+      uint16_t marks_kept;
+    };
+  };
   tri_grey_queue grey;
   // [atomic] Heap committed when every mutator had acknowledged the barrier (S12): what lies beyond is all black.
   // 0 while nothing may be marked.
@@ -36,8 +45,6 @@ typedef struct tri_collect {
   // [atomic] Short pieces of work are measured in CPU time, too, a system call each: a limit asks what collecting
   // costs. Else by the clock on the wall, which is the same but where threads wait for a processor.
   uint32_t counts_cpu;
-  // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
-  uint32_t marks_kept;
   // Both of them: garbage may be scanned that refers to what was freed explicitly, so nothing is marked that A does not
   // have (mark.h). Never cleared.
   uint32_t frees_seen; // [atomic] something was freed explicitly

@@ -110,7 +110,7 @@ static void tri_sweep_merge_freed(tri_collect *collect, tri_span *span, uint64_t
   tri_bitmaps *bits = &collect->spans.space.bits;
   if (tri_load_acquire(&span->has_freed) == 0) return;
   // Before the bits are taken: a free that comes in between sets the flag again.
-  tri_store_ordered(&span->has_freed, (uint16_t)0);
+  tri_store_ordered(&span->has_freed, (uint8_t)0);
   tri_store_relaxed(&span->freed_slots, 0u);
   for (uint64_t word = first_word; word < first_word + words; word++) {
     uint64_t freed = tri_load_relaxed(&bits->freed[word]);
@@ -159,14 +159,16 @@ static bool tri_sweep_keep_empty_locked(tri_collect *collect, tri_span_class *cl
 }
 
 // No window holds a group of it, and no slot is an object, waits for a refill or was freed a moment ago: those have
-// their bit in A. Under the class's lock nobody can claim a group.
+// their bit in A, or the span is lent. Under the class's lock nobody can claim a group.
 static bool tri_span_is_empty_locked(const tri_collect *collect, const tri_span *span) {
   if (span->live_slots || span->next_group || span->runs) return false;
   uint64_t word = tri_space_granule(&collect->spans.space, span->start) >> 6, words = tri_span_bitmap_words(span);
   uint64_t any = 0;
   for (uint64_t end = word + words; word < end; word++)
     any |= tri_load_relaxed(&collect->spans.space.bits.allocated[word]);
-  return any == 0;
+  // Second: a lone mutator sets the flag before it clears the first bit.
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  return any == 0 && !tri_load_relaxed(&span->lent);
 }
 
 // Takes the empty spans off a class's lists, of which they are on the last; they stay linked to each other.
@@ -256,6 +258,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tally->live_objects += live;
   tally->live_bytes += live * bytes;
   span->live_slots = live;
+  tri_store_relaxed(&span->lent, (uint8_t)0);
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (large) {
     if (live == 0) tri_span_retire(spans, span);

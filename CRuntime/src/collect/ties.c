@@ -90,7 +90,7 @@ static tri_span_ties *tri_span_ties_make_locked(tri_collect *collect, const tri_
 static void tri_span_ties_forget_locked(tri_collect *collect, tri_span *span, tri_span_ties *lists) {
   tri_meta_free(&collect->spans.space.meta, lists->heads, tri_span_buckets(span) * sizeof *lists->heads);
   lists->heads = NULL;
-  uint16_t duties = tri_load_relaxed(&span->duties) & (uint16_t)~TRI_SPAN_HAS_TIES;
+  uint8_t duties = tri_load_relaxed(&span->duties) & (uint8_t)~TRI_SPAN_HAS_TIES;
   tri_store_release(&span->duties, duties);
 }
 
@@ -119,7 +119,7 @@ uint32_t tri_tie_add_locked(tri_collect *collect, const tri_object_place *place,
   lists->count++;
   tri_ties_count_locked(ties, kind, 1);
   if (place->span) {
-    uint16_t duties = tri_load_relaxed(&place->span->duties) | TRI_SPAN_HAS_TIES;
+    uint8_t duties = tri_load_relaxed(&place->span->duties) | TRI_SPAN_HAS_TIES;
     tri_store_release(&place->span->duties, duties);
   }
   return record;

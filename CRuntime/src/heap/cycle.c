@@ -144,7 +144,7 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
 static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_cycle_assert_marking_complete(heap);
   bool keeps_marks = tri_load_relaxed(&heap->world.keep_marks) && tri_cycle_can_keep_marks(heap);
-  tri_store_relaxed(&heap->world.collect.marks_kept, keeps_marks ? 1u : 0u);
+  tri_store_relaxed(&heap->world.collect.marks_kept, (uint16_t)keeps_marks);
   if (keeps_marks) tri_collect_note(&heap->world.collect.keeps_seen);
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
     tri_mutator_set_barrier(mutator, false, false);

@@ -190,7 +190,7 @@ static uint64_t tri_explicitly_freed_bytes(tri_heap *heap) {
   tri_lock_acquire(&heap->world.lock);
   uint64_t bytes = heap->world.collect.explicitly_freed_bytes;
   for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    bytes += tri_load_relaxed(&mutator->freed_bytes);
+    bytes += tri_load_relaxed(&mutator->freed_bytes) + tri_load_relaxed(&mutator->put_back_bytes);
   tri_lock_release(&heap->world.lock);
   return bytes;
 }

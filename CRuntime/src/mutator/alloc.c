@@ -362,6 +362,7 @@ static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *c
   if (status == TRI_OK) {
     tri_refill_note_window(mutator, index);
     tri_step(TRI_STEP_REFILL);
+    tri_magazine_refilled(mutator, class, refill.window);
     if (refill.zeroed && refill.dirty) tri_refill_zero(&refill);
   }
   tri_mutator_set_busy(mutator, NULL);
@@ -404,22 +405,21 @@ void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool 
   return (void *)object;
 }
 
-// A slot that was freed explicitly a moment ago, and is still in the cache.
-static void *tri_allocate_kept(tri_mutator_full *mutator, uint32_t window, uint32_t slot_bytes, bool uninitialized) {
-  uintptr_t slot = tri_magazine_take(mutator, window / 2, slot_bytes);
-  if (slot && !uninitialized) memset((void *)slot, 0, slot_bytes);
-  return (void *)slot;
+static __attribute__((noinline)) void *tri_refill_type_otherwise(tri_mutator_full *mutator, tri_type type) {
+  uintptr_t kept = tri_magazine_take(mutator, type.window / 2);
+  if (kept) return (void *)kept;
+  tri_status status;
+  tri_span_class *class = tri_spans_class_by_id(&mutator->world->collect.spans, type.window / 2);
+  return (void *)tri_refill_and_pop(mutator, class, type.window, &status);
 }
 
 void *tri_refill_type(tri_mutator *mutator, tri_type type) {
   tri_mutator_full *full = tri_mutator_of(mutator);
-  const tri_spans *spans = &full->world->collect.spans;
   uint32_t id = type.window / 2;
-  TRI_CHECK(id && id < tri_load_acquire(&spans->class_count), "allocating a type that was not made for this heap");
-  void *kept = tri_allocate_kept(full, type.window, tri_size_class_bytes(tri_size_class(type.bytes)), true);
-  if (kept) return kept;
-  tri_status status;
-  return (void *)tri_refill_and_pop(full, tri_spans_class_by_id(spans, id), type.window, &status);
+  TRI_CHECK(id && id < tri_load_acquire(&full->world->collect.spans.class_count),
+            "allocating a type that was not made for this heap");
+  uintptr_t kept = tri_magazine_take_alone(full, id);
+  return kept ? (void *)kept : tri_refill_type_otherwise(full, type);
 }
 
 // ---- Large objects ----
@@ -524,39 +524,95 @@ tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t c
   return tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, out_object);
 }
 
-void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+// The entries from the inline paths, each in two parts. What a program that frees explicitly does all the time comes
+// first, and without a frame: a slot that it freed a moment ago, and that is still in the cache, from a magazine.
+
+static inline void *tri_zeroed_slot(uintptr_t slot, size_t slot_bytes) {
+  tri_slot_zero(slot, slot_bytes);
+  return (void *)slot;
+}
+
+static __attribute__((noinline)) void *tri_alloc_otherwise(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   void *object = NULL;
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uint32_t size_class = tri_size_class(bytes), window = tri_load_acquire(&layout->window_of_class[size_class]);
-    object = tri_allocate_kept(tri_mutator_of(mutator), window, tri_size_class_bytes(size_class), false);
-    if (object) return object;
+    uint32_t size_class = tri_size_class(bytes);
+    uintptr_t kept =
+        tri_magazine_take(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
   }
   tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, &object);
   return object;
 }
 
-void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
+    uint32_t size_class = tri_size_class(bytes);
+    uintptr_t kept =
+        tri_magazine_take_alone(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
+  }
+  return tri_alloc_otherwise(mutator, layout, bytes);
+}
+
+static void tri_zero_references(void *object, const tri_layout *layout, uint32_t slot_bytes) {
+  if (layout->reference_bytes)
+    memset(object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
+}
+
+static __attribute__((noinline)) void *tri_alloc_uninitialized_otherwise(tri_mutator *mutator, tri_layout *layout,
+                                                                         size_t bytes) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_status status = TRI_OK;
   if (bytes == 0 || bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes)
-    return tri_alloc_slow(mutator, layout, bytes);
+    return tri_alloc_otherwise(mutator, layout, bytes);
   if (bytes > TRI_SMALL_BYTES_MAX) return tri_allocate_large(full, layout, bytes, TRI_GRANULE_BYTES, true, &status);
-  uint32_t size_class = tri_size_class(bytes), slot_bytes = tri_size_class_bytes(size_class);
-  void *object = tri_allocate_kept(full, tri_load_acquire(&layout->window_of_class[size_class]), slot_bytes, true);
+  uint32_t size_class = tri_size_class(bytes);
+  void *object = (void *)tri_magazine_take(full, tri_load_acquire(&layout->window_of_class[size_class]) / 2);
   if (!object) {
     tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, size_class, &status);
     object = class ? tri_allocate_small(full, class, true, &status) : NULL;
   }
-  if (object) memset(object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
+  if (object) tri_zero_references(object, layout, tri_size_class_bytes(size_class));
   return object;
 }
 
+void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
+    uint32_t size_class = tri_size_class(bytes);
+    uintptr_t kept =
+        tri_magazine_take_alone(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+    if (kept) {
+      tri_zero_references((void *)kept, layout, tri_size_class_bytes(size_class));
+      return (void *)kept;
+    }
+  }
+  return tri_alloc_uninitialized_otherwise(mutator, layout, bytes);
+}
+
+static __attribute__((noinline)) void *tri_alloc_leaf_otherwise(tri_mutator *mutator, size_t bytes) {
+  return tri_alloc_uninitialized_otherwise(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+}
+
+static __attribute__((noinline)) void *tri_alloc_leaf_zeroed_otherwise(tri_mutator *mutator, size_t bytes) {
+  return tri_alloc_otherwise(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+}
+
+// The class of plain leaves is found by arithmetic (tri_mutator_leaf_window).
 void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
-  return tri_alloc_uninitialized_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
+    uintptr_t kept = tri_magazine_take_alone(tri_mutator_of(mutator), 1 + tri_size_class(bytes));
+    if (kept) return (void *)kept;
+  }
+  return tri_alloc_leaf_otherwise(mutator, bytes);
 }
 
 void *tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) {
-  return tri_alloc_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
+    uint32_t size_class = tri_size_class(bytes);
+    uintptr_t kept = tri_magazine_take_alone(tri_mutator_of(mutator), 1 + size_class);
+    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
+  }
+  return tri_alloc_leaf_zeroed_otherwise(mutator, bytes);
 }
 
 tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_type *out_type) {

@@ -10,6 +10,21 @@
 #include "collect/sweep.h"
 #include "mutator/world.h"
 
+/// Zeroes a slot without a call, as a function without a frame can: up to 128 bytes by stores that overlap.
+static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, size_t slot_bytes) {
+  if (slot_bytes > TRI_ZERO_AHEAD_BYTES_MAX) {
+    tri_zero_variable((void *)slot, slot_bytes);
+  } else if (slot_bytes >= 64) {
+    tri_zero_constant((void *)slot, 64);
+    tri_zero_constant((void *)(slot + slot_bytes - 64), 64);
+  } else {
+    tri_zero_constant((void *)slot, 16);
+    tri_zero_constant((void *)(slot + slot_bytes / 32 * 16), 16);
+    tri_zero_constant((void *)(slot + slot_bytes - 16), 16);
+  }
+}
+_Static_assert(TRI_ZERO_AHEAD_BYTES_MAX <= 128, "two stretches of 64 bytes cover every slot zeroed ahead");
+
 /// An object of 1 to 32 KiB from the right window, zeroed unless `uninitialized`. NULL: see *out_status.
 void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized, tri_status *out_status);
 /// A large object, zeroed; with `uninitialized` only up to its last reference.

@@ -1,8 +1,9 @@
 // Explicit free, and what is known about an object from its address.
 //
-// A slot goes back into this mutator's own window where it can; otherwise its F bit is set, and it goes to a magazine
-// for the next allocation of its class, or waits for the next refill or sweep of its span. While marking only the F bit
-// is set: the memory may be grey.
+// A slot goes back into this mutator's own window where it can; otherwise to a magazine, for the next allocation of its
+// class: with its bit in A cleared while this mutator is the heap's only one (tri_free_to_magazine), with its F bit set
+// beside others. What a magazine has no room for waits for the next refill or sweep of its span. While marking only the
+// F bit is set: the memory may be grey.
 //
 // Always checked: the address is the start of a live object of this heap, and is not freed twice.
 #include <string.h>
@@ -10,7 +11,6 @@
 #include "base/callback.h"
 #include "base/step.h"
 #include "mutator/alloc.h"
-#include "mutator/lone.h"
 #include "mutator/magazine.h"
 
 _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void *object, const char *why) {
@@ -80,9 +80,9 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
   if (!tri_lone_bit_set(mutator, space->bits.freed, tri_space_granule(space, object)))
     tri_free_refuse((void *)object, "it was freed already");
   // After the bit: a sweep or refill that sees the flag takes the bit up.
-  tri_store_release(&span->has_freed, (uint16_t)1);
+  tri_store_release(&span->has_freed, (uint8_t)1);
   if (mutator->world->collect.marks_kept) tri_free_forget(mutator, object);
-  mutator->unaccounted_freed_bytes += span->slot_bytes;
+  mutator->freed_bytes += span->slot_bytes;
   tri_magazine_put(mutator, span, object);
 }
 
@@ -90,12 +90,12 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
 static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
-  mutator->unaccounted_freed_bytes += tri_span_object_bytes(place->span);
+  mutator->freed_bytes += tri_span_object_bytes(place->span);
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
     tri_free_refuse((void *)place->start, "it was freed already");
   // From here on the span may be given back: this was perhaps its last object. The flag does no harm to another's
   // entry.
-  tri_store_release(&place->span->has_freed, (uint16_t)1);
+  tri_store_release(&place->span->has_freed, (uint8_t)1);
   if (world->collect.marks_kept && tri_phase_is_off(&world->collect)) tri_free_forget(mutator, place->start);
 }
 
@@ -113,7 +113,10 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
   if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");
   tri_bit_clear(space->bits.marked, granule);
-  mutator->unaccounted_freed_bytes += (uint64_t)place->span->page_count << TRI_PAGE_LOG2;
+  // Its pages were accounted as allocated, to their end.
+  uint64_t object_bytes = tri_span_object_bytes(place->span);
+  mutator->freed_bytes += object_bytes;
+  mutator->accounted_freed_bytes -= ((uint64_t)place->span->page_count << TRI_PAGE_LOG2) - object_bytes;
   tri_span_retire(&collect->spans, place->span);
 }
 
@@ -141,28 +144,15 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
   // from elsewhere.
   if (place.span->state == TRI_SPAN_SMALL && tri_slot_waits(mutator->world, &place))
     tri_free_refuse(object, "it was freed already");
-  uint16_t duties = tri_load_acquire(&place.span->duties);
+  uint8_t duties = tri_load_acquire(&place.span->duties);
   if (duties & TRI_SPAN_HAS_TIES) tri_ties_end_object(&mutator->world->collect, &place);
   if (duties & TRI_SPAN_DESTROYS) tri_free_destroy(mutator, &place);
-  mutator->freed_bytes += tri_span_object_bytes(place.span);
   if (place.span->state == TRI_SPAN_LARGE)
     tri_free_large(mutator, &place);
   else if (phase == TRI_PHASE_OFF && tri_span_is_swept(spans, place.span))
     tri_free_small(mutator, place.span, place.start);
   else
     tri_free_by_bit(mutator, &place);
-}
-
-// Puts a slot back. Every slot of a loaded group is allocated or waiting, so the window's mask alone tells a double
-// free.
-static inline void tri_free_put_back(tri_mutator_full *mutator, const tri_free_place *place, void *object,
-                                     uint32_t slot) {
-  uint64_t bit = UINT64_C(1) << (slot & 63);
-  if (__builtin_expect((place->window->free_slots & bit) != 0, 0)) tri_free_refuse(object, "it was freed already");
-  if (place->zeroed) memset(object, 0, place->slot_bytes);
-  if (mutator->fast.barrier) tri_free_forget(mutator, (uintptr_t)object);
-  mutator->freed_bytes += place->slot_bytes;
-  place->window->free_slots |= bit;
 }
 
 // Remembered for the next free: programs free neighbours.
@@ -179,19 +169,83 @@ static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_
   };
 }
 
-// The shortcut: two comparisons and a multiplication instead of the way through page map and span.
-static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator_full *mutator, void *object) {
+// Whether a slot of a loaded group is no object by what its span's bits say: freed alone, when the window was empty, or
+// from elsewhere. Otherwise every slot of the group is allocated or waiting, and the window's mask alone tells a double
+// free.
+static inline bool tri_free_is_freed_alone(const tri_spans *spans, const tri_span *span, uintptr_t object) {
+  return tri_load_relaxed(&span->lent) &&
+         !tri_bit_test(spans->space.bits.allocated, tri_space_granule(&spans->space, object));
+}
+static bool tri_free_is_freed(const tri_spans *spans, const tri_span *span, uintptr_t object) {
+  return tri_free_is_freed_alone(spans, span, object) ||
+         (tri_load_acquire(&span->has_freed) &&
+          tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, object)));
+}
+
+// Into the window where the last one went: two comparisons and a multiplication instead of the way through the span.
+// What only some spans take, and every refusal, is left to the long way.
+static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator_full *mutator, uintptr_t object,
+                                                                     bool long_way) {
   const tri_free_place *last = &mutator->last_freed;
-  uint64_t offset = (uintptr_t)object - last->base;
+  uint64_t offset = object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return false;
-  const tri_spans *spans = &mutator->world->collect.spans;
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return false;
-  if (tri_load_acquire(&last->span->frees_slowly) &&
-      (tri_load_relaxed(&last->span->duties) ||
-       tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, (uintptr_t)object))))
+  uint64_t bit = UINT64_C(1) << (slot & 63);
+  const tri_spans *spans = &mutator->world->collect.spans;
+  bool plain = tri_load_acquire(&last->span->frees) == TRI_SPAN_SMALL && !(last->window->free_slots & bit) &&
+               !tri_free_is_freed_alone(spans, last->span, object);
+  if (!plain) {
+    if (!long_way) return false;
+    if (tri_load_relaxed(&last->span->duties) || tri_free_is_freed(spans, last->span, object)) return false;
+    if (last->window->free_slots & bit) tri_free_refuse((void *)object, "it was freed already");
+  }
+  // A lone mutator between cycles, which need not go the long way, has no barrier.
+  if (long_way && mutator->fast.barrier) tri_free_forget(mutator, object);
+  if (last->zeroed) tri_slot_zero(object, last->slot_bytes);
+  mutator->put_back_bytes += last->slot_bytes;
+  last->window->free_slots |= bit;
+  return true;
+}
+
+// Whether one of a class's two windows may hold the slot: it lies in the window's group, or just behind one with fewer
+// slots than others.
+static inline bool tri_free_may_wait(const struct tri_window *window, uint64_t slot_bytes, uintptr_t object) {
+  if ((window[0].free_slots | window[1].free_slots) == 0) return false;
+  uint64_t group_bytes = slot_bytes * TRI_WINDOW_SLOTS;
+  return object - window[0].base < group_bytes || object - window[1].base < group_bytes;
+}
+
+// What most frees are: by the only mutator, between cycles, of an object that does not go back into a window and whose
+// span asks for nothing else. Its bit leaves A, and it goes to a magazine, if that has room. False, and nothing
+// changed, otherwise.
+//
+// No other thread writes the word of A: nobody else claims groups, sweeps are past the span, and windows that were left
+// behind rule it out.
+static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutator_full *mutator, tri_spans *spans,
+                                                                       uintptr_t object, bool in_no_window) {
+  uint64_t offset = object - mutator->fast.heap_start;
+  if (__builtin_expect(offset >= tri_load_acquire(&spans->space.committed_bytes), 0)) return false;
+  if (__builtin_expect(offset % TRI_GRANULE_BYTES != 0, 0) || tri_load_relaxed(&spans->orphan_count)) return false;
+  tri_span *span = tri_span_of_block(spans, offset >> TRI_BLOCK_LOG2);
+  if (tri_load_relaxed(&span->frees) != TRI_SPAN_SMALL || !tri_span_is_swept(spans, span)) return false;
+  uint32_t class_id = span->class_id;
+  tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
+  if (!tri_magazine_has_room(magazine, class_id)) return false;
+  // Slots that wait have their bit in A, too.
+  if (!in_no_window &&
+      tri_free_may_wait(tri_mutator_window(&mutator->fast, 2 * class_id), magazine->slot_bytes, object))
     return false;
-  tri_free_put_back(mutator, last, object, slot);
+  uint64_t granule = offset >> TRI_GRANULE_LOG2;
+  uint64_t *word = &spans->space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
+  uint64_t after = before & ~(UINT64_C(1) << (granule & 63));
+  // Only starts of objects have a bit.
+  if (__builtin_expect(after == before, 0)) return false;
+  tri_store_relaxed(&span->lent, (uint8_t)1);
+  tri_store_release(word, after);
+  magazine->slots[magazine->count++] = object;
+  magazine->puts++;
+  mutator->freed_bytes += magazine->slot_bytes;
   return true;
 }
 
@@ -210,30 +264,50 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   for (uint32_t zeroed = 0; zeroed < 2; zeroed++) {
     if (window[zeroed].base != base) continue;
     tri_free_remember(mutator, span, group, base, &window[zeroed], zeroed != 0);
-    return tri_free_into_last(mutator, object);
+    return tri_free_into_last(mutator, (uintptr_t)object, true);
+  }
+  if (!tri_magazine_has_room(tri_mutator_magazine(mutator, span->class_id), span->class_id))
+    tri_magazine_make_room(mutator, span);
+  if (tri_lone_enter_between_cycles(mutator, &world->collect)) {
+    bool freed = tri_free_to_magazine(mutator, &world->collect.spans, (uintptr_t)object, true);
+    tri_lone_leave(mutator);
+    if (freed) return true;
   }
   uint64_t granule = tri_space_granule(space, (uintptr_t)object), bit = UINT64_C(1) << (granule & 63);
   uint64_t live =
       tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
   uint32_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
   if (!(live & bit) || owner != mutator->number || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
-  if (!mutator->magazines || !tri_span_is_swept(&world->collect.spans, span)) return false;
-  mutator->freed_bytes += span->slot_bytes;
+  if (!tri_span_is_swept(&world->collect.spans, span)) return false;
   tri_free_small(mutator, span, (uintptr_t)object);
   return true;
 }
 
-void tri_free(tri_mutator *mutator, void *object) {
-  tri_mutator_full *full = tri_mutator_of(mutator);
-  tri_assert_owner(full, "freeing");
-  tri_step(TRI_STEP_FREE);
+// The first free of a mutator comes here: the quick ways find no window and no magazine then.
+static __attribute__((noinline)) void tri_free_otherwise(tri_mutator_full *mutator, void *object) {
+  tri_assert_owner(mutator, "freeing");
+  tri_collect_note(&mutator->world->collect.frees_seen);
   // While marking a freed slot must not be handed out before the cycle ends: it may be grey, or in a barrier buffer. By
   // the phase, not by this thread's barrier: whoever dropped the object may have acknowledged before us.
-  if (__builtin_expect(tri_load_acquire(&full->world->collect.phase) == TRI_PHASE_OFF, 1)) {
-    if (tri_free_into_last(full, object)) return;
-    if (tri_free_quickly(full, object)) return;
+  if (tri_load_acquire(&mutator->world->collect.phase) == TRI_PHASE_OFF) {
+    if (tri_free_into_last(mutator, (uintptr_t)object, true)) return;
+    if (tri_free_quickly(mutator, object)) return;
   }
-  if (object && object != tri_empty_object()) tri_free_general(full, object);
+  if (object && object != tri_empty_object()) tri_free_general(mutator, object);
+}
+
+// The commonest two ways by themselves: a frame would cost as much as half of their checks.
+void tri_free(tri_mutator *mutator, void *object) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_collect *collect = &full->world->collect;
+  tri_step(TRI_STEP_FREE);
+  if (__builtin_expect(tri_mutator_is_callers(full), 1) && tri_lone_enter_between_cycles(full, collect)) {
+    bool freed = tri_free_into_last(full, (uintptr_t)object, false) ||
+                 tri_free_to_magazine(full, &collect->spans, (uintptr_t)object, false);
+    tri_lone_leave(full);
+    if (freed) return;
+  }
+  tri_free_otherwise(full, object);
 }
 
 void *tri_object_start(tri_heap *heap, const void *address) {

@@ -2,7 +2,7 @@
 //
 // A locked instruction is a few nanoseconds, and no later load starts before it is done: a program that frees what it
 // just missed the cache on runs at half its speed. While one mutator is attached, and a span is swept, only that
-// mutator touches its F bits, and plain loads and stores will do.
+// mutator touches its A and F bits, and plain loads and stores will do.
 //
 //   the lone mutator                      one that attaches
 //   busy = 1                              shared = 1
@@ -13,7 +13,8 @@
 // The barrier stands for the full fence that the left side lacks between its first two lines: either it sees `shared`,
 // or the right side sees `busy`. Where the system has no such barrier heaps are shared from the start.
 //
-// Callers     explicit free, phase off, span swept. Nothing between enter and leave takes a lock or calls out.
+// Callers     explicit free and magazines, phase off, span swept. Nothing between enter and leave takes a lock or calls
+// out.
 #ifndef TRI_MUTATOR_LONE_H
 #define TRI_MUTATOR_LONE_H
 
@@ -27,7 +28,17 @@ static inline void tri_lone_leave(tri_mutator_full *mutator) {
 static inline bool tri_lone_enter(tri_mutator_full *mutator) {
   tri_store_relaxed(&mutator->lone_busy, 1u);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (!tri_load_acquire(&mutator->world->shared)) return true;
+  if (!tri_load_acquire(&mutator->world->collect.shared)) return true;
+  tri_lone_leave(mutator);
+  return false;
+}
+
+/// The same, and only between cycles, no marks being kept: if the phase changes before the mutator
+/// leaves, whoever changed it waits for this mutator before anything is shaded.
+static inline bool tri_lone_enter_between_cycles(tri_mutator_full *mutator, const tri_collect *collect) {
+  tri_store_relaxed(&mutator->lone_busy, 1u);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (__builtin_expect(!tri_load_acquire(&collect->unquiet), 1)) return true;
   tri_lone_leave(mutator);
   return false;
 }

@@ -1,67 +1,111 @@
 // Magazines: the slots a mutator freed last, by span class, for its next allocations: they are still in its cache.
 //
-// The F bit stays the truth. A slot in a magazine has it set, like every freed one; whoever clears it has the slot:
-// this mutator taking it out again, a refill that takes its group, or a sweep. An entry whose bit is clear was taken by
-// another and is forgotten.
+// A magazine is a list of hints; the bitmaps stay the truth. Two kinds of slots are in it:
+//
+//   freed alone   by the heap's only mutator: A is clear, as of any free slot. Whoever sets A has the slot: this
+//   mutator
+//                 taking it out again, while it is alone, or a refill that takes its group. Its span is `lent`.
+//   freed by bit  beside other mutators: A and F are set. Whoever clears F has the slot: this mutator, a refill, a
+//   sweep.
+//
+// An entry whose slot was taken by another is forgotten.
 //
 // Invariants  only slots freed while the phase was off, in spans swept in this generation: their memory stays what it
-// is
-//             until the next cycle, and nothing marks them. Magazines are emptied in every stop of mark termination.
+//             is until the next cycle, and nothing marks them. Magazines are emptied in every stop of mark termination.
 // Callers     the owner; emptying: also the collector while it is stopped.
 #ifndef TRI_MUTATOR_MAGAZINE_H
 #define TRI_MUTATOR_MAGAZINE_H
 
-#include "mutator/world.h"
+#include "mutator/lone.h"
 
 enum {
-  TRI_MAGAZINES = 128,     // found by class modulo this; classes that collide take turns
-  TRI_MAGAZINE_SLOTS = 31, // larger keeps more in reach, smaller keeps it in the cache
+  TRI_MAGAZINES = 128, // found by class modulo this; classes that collide take turns
+  // A class's frees and allocations come in random order: a magazine becomes full or empty once in about the square of
+  // half of this. Larger costs address space and, where many objects are freed at once, cache.
+  TRI_MAGAZINE_SLOTS = 62,
+  // Slots of a class that were freed since its last refill and say that it is churned: what a refill takes then goes to
+  // the magazine. Every allocation comes from there, every free goes there, and nobody guesses wrong which it will be.
+  TRI_MAGAZINE_CHURNED = 32,
 };
 
 typedef struct tri_magazine {
   uint32_t class_id;
-  uint32_t count;
+  uint16_t count;
+  uint16_t slot_bytes;
+  uint32_t puts; // since the class's last refill
+  uint32_t unused;
   uintptr_t slots[TRI_MAGAZINE_SLOTS];
 } tri_magazine;
-_Static_assert(sizeof(tri_magazine) == 256, "four cache lines");
+_Static_assert(sizeof(tri_magazine) == 512, "magazines are found by a shift");
+_Static_assert(TRI_SMALL_BYTES_MAX <= UINT16_MAX, "a slot's size fits");
 
-/// Keeps a slot whose F bit the caller just set.
-void tri_magazine_put_slowly(tri_mutator_full *mutator, tri_span *span, uintptr_t slot);
-static inline void tri_magazine_put(tri_mutator_full *mutator, tri_span *span, uintptr_t slot) {
-  if (__builtin_expect(mutator->magazines != NULL, 1)) {
-    tri_magazine *magazine = &mutator->magazines[span->class_id % TRI_MAGAZINES];
-    if (magazine->class_id == span->class_id && magazine->count < TRI_MAGAZINE_SLOTS) {
-      magazine->slots[magazine->count++] = slot;
-      return;
-    }
-  }
-  tri_magazine_put_slowly(mutator, span, slot);
+static inline tri_magazine *tri_mutator_magazine(tri_mutator_full *mutator, uint32_t class_id) {
+  return (tri_magazine *)(void *)((char *)mutator + TRI_MUTATOR_MAGAZINES_OFFSET) + class_id % TRI_MAGAZINES;
+}
+
+/// Whether the class's magazine can keep one more slot as it is.
+static inline bool tri_magazine_has_room(const tri_magazine *magazine, uint32_t class_id) {
+  return magazine->class_id == class_id && magazine->count < TRI_MAGAZINE_SLOTS;
+}
+/// Makes it so: gives back what is in the way.
+tri_magazine *tri_magazine_make_room(tri_mutator_full *mutator, const tri_span *span);
+
+/// Keeps a slot, freed as above.
+static inline void tri_magazine_put(tri_mutator_full *mutator, const tri_span *span, uintptr_t slot) {
+  tri_magazine *magazine = tri_mutator_magazine(mutator, span->class_id);
+  if (!tri_magazine_has_room(magazine, span->class_id)) magazine = tri_magazine_make_room(mutator, span);
+  magazine->slots[magazine->count++] = slot;
+  magazine->puts++;
+}
+
+/// After a refill of a class: moves what waits in the window to the magazine, if the class is churned and its mutator
+/// alone between cycles. One slot stays in the window.
+void tri_magazine_refilled(tri_mutator_full *mutator, const tri_span_class *class, struct tri_window *window);
+
+/// What an allocation by way of a magazine leaves out is due: a poll, a cycle, an account.
+static inline bool tri_magazine_is_detained(const tri_mutator_full *mutator) {
+  return tri_load_relaxed(&mutator->fast.request) ||
+         mutator->unaccounted_bytes >= tri_load_relaxed(&mutator->world->account_bytes);
 }
 
 /// A slot of the class, neither freed nor old any more, with what it held before; 0 if there is none, or something is
 /// due that only the long way does.
-uintptr_t tri_magazine_take_from(tri_mutator_full *mutator, tri_magazine *magazine);
-static inline uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id, uint32_t slot_bytes) {
-  if (!mutator->magazines) return 0;
-  tri_magazine *magazine = &mutator->magazines[class_id % TRI_MAGAZINES];
-  if (magazine->class_id != class_id || magazine->count == 0) return 0;
-  const tri_world *world = mutator->world;
-  if (tri_load_relaxed(&mutator->fast.request) || world->stress_interval) return 0;
-  // Once marking has begun a slot must be handed out black or not at all.
-  if (!tri_phase_is_off(&world->collect)) return 0;
-  if (mutator->unaccounted_bytes >= tri_load_relaxed(&world->account_bytes)) return 0;
-  tri_assert_owner(mutator, "allocating");
-  uintptr_t slot = tri_magazine_take_from(mutator, magazine);
-  if (slot) mutator->unaccounted_bytes += slot_bytes;
+uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id);
+
+/// The same, and 0 in all but the commonest case: a lone mutator between cycles, and the slot freed last by it is still
+/// free. No frame, no call, no locked instruction: what most allocations of a program that frees explicitly pass.
+static inline __attribute__((always_inline)) uintptr_t tri_magazine_take_alone(tri_mutator_full *mutator,
+                                                                               uint32_t class_id) {
+  tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
+  uint32_t count = magazine->count;
+  if (__builtin_expect(magazine->class_id != class_id, 0)) return 0;
+  if (__builtin_expect(count == 0, 0)) return 0;
+  // The long way reports who may not.
+  if (__builtin_expect(!tri_mutator_is_callers(mutator), 0)) return 0;
+  if (__builtin_expect(tri_magazine_is_detained(mutator), 0)) return 0;
+  tri_collect *collect = &mutator->world->collect;
+  if (!tri_lone_enter_between_cycles(mutator, collect)) return 0;
+  uintptr_t slot = magazine->slots[count - 1];
+  uint64_t granule = (slot - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
+  uint64_t *word = &collect->spans.space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
+  uint64_t after = before | UINT64_C(1) << (granule & 63);
+  if (__builtin_expect(after == before, 0)) {
+    tri_lone_leave(mutator);
+    return 0;
+  }
+  tri_store_release(word, after);
+  tri_lone_leave(mutator);
+  magazine->count = (uint16_t)(count - 1);
+  mutator->unaccounted_bytes += magazine->slot_bytes;
+  if (!slot) __builtin_unreachable();
   return slot;
 }
-/// Forgets all; the F bits tell the sweep.
+
+/// Forgets all; the bitmaps tell the sweep.
 void tri_magazines_forget(tri_mutator_full *mutator);
 /// The same when no sweep is coming: their spans are told that they have free slots.
 void tri_magazines_give_back(tri_mutator_full *mutator);
-void tri_magazines_unmap(tri_mutator_full *mutator);
-
-/// Counts a freed slot that nobody keeps: with enough of them its span is worth another walk.
-void tri_free_count(struct tri_world *world, tri_span *span);
+/// Gives the memory back of magazines that are empty.
+void tri_magazines_discard(tri_mutator_full *mutator);
 
 #endif

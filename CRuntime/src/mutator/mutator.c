@@ -10,9 +10,8 @@
 _Static_assert(sizeof(tri_mutator_full) <= TRI_MUTATOR_WINDOWS_OFFSET, "the header ends before the windows");
 
 enum {
-  TRI_MUTATOR_WINDOW_COUNT = 2 * (TRI_SPAN_CLASS_MAX + 2),
   // Zero pages until used: a thread that allocates from a few span classes touches a few of them.
-  TRI_MUTATOR_MAPPING_BYTES = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
+  TRI_MUTATOR_MAPPING_BYTES = TRI_MUTATOR_MAGAZINES_OFFSET + TRI_MAGAZINES * (int)sizeof(tri_magazine),
 };
 
 _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *what) {
@@ -110,7 +109,7 @@ void tri_mutator_retire_locked(tri_mutator_full *mutator) {
     next = stack->next;
     tri_meta_free(meta, stack, sizeof *stack);
   }
-  tri_magazines_unmap(mutator);
+  tri_magazines_discard(mutator);
   mutator->next = world->retired;
   world->retired = mutator;
 }
@@ -204,12 +203,13 @@ void tri_mutator_account(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
   if (mutator->logged_stores) tri_add_relaxed(&collect->logged_stores, mutator->logged_stores);
   mutator->logged_stores = 0;
-  if (mutator->unaccounted_bytes == 0 && mutator->unaccounted_freed_bytes == 0) return;
-  int64_t net = mutator->unaccounted_bytes - (int64_t)mutator->unaccounted_freed_bytes;
+  uint64_t freed_bytes = mutator->freed_bytes - mutator->accounted_freed_bytes;
+  if (mutator->unaccounted_bytes == 0 && freed_bytes == 0) return;
+  int64_t net = mutator->unaccounted_bytes - (int64_t)freed_bytes;
   tri_add_relaxed(&collect->allocated_since_bytes, net);
   tri_add_relaxed(&collect->allocated_total_bytes, (uint64_t)mutator->unaccounted_bytes);
   mutator->unaccounted_bytes = 0;
-  mutator->unaccounted_freed_bytes = 0;
+  mutator->accounted_freed_bytes = mutator->freed_bytes;
 }
 
 static void tri_window_zero(const struct tri_window *window) {

@@ -74,8 +74,13 @@ typedef struct tri_mutator_full {
   uint32_t state;          // [atomic] tri_mutator_state
   bool stack_grey;         // [owner; collector while stopped] not yet scanned in this cycle
   bool allocates_black;    // [owner; collector while stopped] refills and large objects set M
-  bool blocking;           // [owner] inside a blocking region
-  bool away;               // [owner] set aside while its thread waits for, or collects, another heap
+  union {
+    uint16_t aside; // both of these at once
+    struct {
+      bool blocking; // [owner] inside a blocking region
+      bool away;     // [owner] set aside while its thread waits for, or collects, another heap
+    };
+  };
 
   tri_stack_bounds stack;                   // [owner; read while stopped] that it runs on
   bool precise;                             // [const] the native stack is not scanned
@@ -97,39 +102,44 @@ typedef struct tri_mutator_full {
     uintptr_t stack_pointer; // [owner; read while stopped] while it runs on a fiber
     tri_registers registers; // [owner; read while stopped] likewise
   } native;
-  tri_scope_block *scopes;           // [owner; read while stopped] innermost block
-  size_t scope_depth;                // slots in use, over all blocks
-  size_t scope_open;                 // scopes open
-  tri_operand_stack *operand_stacks; // [owner; read while stopped]
-  tri_marker marker;                 // [owner] for assists; stack is NULL until the first one
-  int64_t assist_credit;             // [owner] objects marked ahead of what allocation owes
-  uint32_t refills_since_stress;     // [owner]
-  tri_free_place last_freed;         // [owner]
-  struct tri_magazine *magazines;    // [owner; collector while stopped] NULL until the first explicit free
-  bool magazines_used;
+  tri_scope_block *scopes;                     // [owner; read while stopped] innermost block
+  size_t scope_depth;                          // slots in use, over all blocks
+  size_t scope_open;                           // scopes open
+  tri_operand_stack *operand_stacks;           // [owner; read while stopped]
+  tri_marker marker;                           // [owner] for assists; stack is NULL until the first one
+  int64_t assist_credit;                       // [owner] objects marked ahead of what allocation owes
+  uint32_t refills_since_stress;               // [owner]
+  tri_free_place last_freed;                   // [owner]
+  bool magazines_used;                         // [owner; collector while stopped] some magazine belongs to a class
+  bool magazines_touched;                      // [owner] since it was attached
   uint64_t pages_in_hand_first, pages_in_hand; // [owner] taken for a large object that is not there yet
-  uint64_t freed_bytes;                        // [owner; relaxed read] explicitly
-  int64_t unaccounted_bytes;        // [owner] allocated and not yet in the heap's counters; negative after a drop
-  uint64_t unaccounted_freed_bytes; // [owner]
-  int64_t sweep_debt_bytes;         // [owner] allocated beside a sweep, and no unit swept for it yet
-  tri_barrier_buffer barrier;       // last: a page that is not touched before much is recorded
+  uint64_t freed_bytes;                        // [owner; relaxed read] explicitly, but for what went back into a window
+  uint64_t put_back_bytes;                     // [owner; relaxed read] what did: it was never counted as allocated
+  uint64_t accounted_freed_bytes;              // [owner] of freed_bytes, what is in the heap's counters
+  int64_t unaccounted_bytes;  // [owner] allocated and not yet in the heap's counters; negative after a drop
+  int64_t sweep_debt_bytes;   // [owner] allocated beside a sweep, and no unit swept for it yet
+  tri_barrier_buffer barrier; // last: a page that is not touched before much is recorded
 } tri_mutator_full;
 _Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&
                    offsetof(tri_mutator_full, away) == 2 * TRI_CACHE_LINE_BYTES - 1,
                "what setting aside touches is one cache line");
 
 /// Whether its thread may use it now.
-#define tri_mutator_is_usable(mutator) (!(mutator)->blocking && !(mutator)->away)
+#define tri_mutator_is_usable(mutator) (!(mutator)->aside)
 
 static inline tri_mutator_full *tri_mutator_of(tri_mutator *mutator) {
   return (tri_mutator_full *)(void *)mutator;
 }
 
 _Noreturn void tri_report_owner(const tri_mutator_full *mutator, const char *what) __attribute__((cold, noinline));
+/// Whether the calling thread owns it and may use it now.
+static inline bool tri_mutator_is_callers(const tri_mutator_full *mutator) {
+  return mutator->thread_token == tri_thread_token() && tri_mutator_is_usable(mutator);
+}
+
 /// Traps with a sentence unless the calling thread owns the mutator and is not in a blocking region.
 static inline void tri_assert_owner(const tri_mutator_full *mutator, const char *what) {
-  if (__builtin_expect(mutator->thread_token != tri_thread_token() || mutator->blocking || mutator->away, 0))
-    tri_report_owner(mutator, what);
+  if (__builtin_expect(!tri_mutator_is_callers(mutator), 0)) tri_report_owner(mutator, what);
 }
 
 _Noreturn void tri_report_interrupted(const tri_mutator_full *mutator, const char *what)
@@ -151,6 +161,12 @@ void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack
 /// Only once every mutator's barrier is on: an unbarriered store into a black object would hide what it stores. The
 /// owner, or the collector while it is stopped.
 void tri_mutator_blacken(tri_mutator_full *mutator);
+
+enum {
+  TRI_MUTATOR_WINDOW_COUNT = 2 * (TRI_SPAN_CLASS_MAX + 2),
+  // Behind the windows, in the same mapping (magazine.h).
+  TRI_MUTATOR_MAGAZINES_OFFSET = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
+};
 
 /// Maps and initialises a mutator for the calling thread, or takes one that was retired; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);

@@ -39,8 +39,9 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
     tri_collect_destroy(&world->collect);
     return TRI_OUT_OF_MEMORY;
   }
-  world->can_be_lone = tri_process_barrier();
-  world->shared = !world->can_be_lone;
+  // Under stress every allocation that may begin a cycle counts: none is left to the short ways of a lone mutator.
+  world->can_be_lone = options->stress_interval == 0 && tri_process_barrier();
+  world->collect.shared = !world->can_be_lone;
   tri_lock_init(&world->lock, TRI_RANK_WORLD);
   tri_lock_init(&world->fibers_lock, TRI_RANK_ROOTS);
   world->scan_epoch = 1;
@@ -574,8 +575,8 @@ static void tri_thread_exit_key_make(void) {
 
 // From here on no mutator may take itself for the only one.
 static void tri_world_share_locked(tri_world *world) {
-  if (world->shared) return;
-  tri_store_ordered(&world->shared, 1u);
+  if (world->collect.shared) return;
+  tri_store_ordered(&world->collect.shared, (uint16_t)1);
   tri_process_barrier();
   for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
     while (tri_load_acquire(&mutator->lone_busy)) tri_thread_yield();
@@ -644,7 +645,7 @@ static void tri_world_dismiss_locked(tri_world *world, tri_mutator_full *mutator
     world->mutators = mutator->next;
   if (mutator->next) mutator->next->previous = mutator->previous;
   tri_store_relaxed(&world->mutator_count, world->mutator_count - 1);
-  if (world->mutator_count <= 1 && world->can_be_lone) tri_store_release(&world->shared, 0u);
+  if (world->mutator_count <= 1 && world->can_be_lone) tri_store_release(&world->collect.shared, (uint16_t)0);
 }
 
 // What a mutator leaves behind, and to whom. Under the world lock: no final stop comes between this and the dismissal.
@@ -654,7 +655,7 @@ static void tri_mutator_leave_locked(tri_mutator_full *mutator) {
   tri_magazines_give_back(mutator);
   tri_mutator_orphan_windows(mutator);
   tri_mutator_account(mutator);
-  tri_add_relaxed(&collect->explicitly_freed_bytes, mutator->freed_bytes);
+  tri_add_relaxed(&collect->explicitly_freed_bytes, mutator->freed_bytes + mutator->put_back_bytes);
 }
 
 tri_status tri_detach(tri_mutator *mutator) {

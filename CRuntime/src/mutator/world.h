@@ -32,7 +32,6 @@ typedef struct tri_world {
   tri_mutator_full **numbered; // [atomic] every mutator this heap ever made, by number - 1; TRI_MUTATOR_NUMBERS of them
   uint32_t numbers;            // [lock] given so far
   bool can_be_lone;            // [const]
-  uint32_t shared;             // [lock; atomic read] more than one mutator, or was when last counted (lone.h)
   bool stopping;               // [lock] a stop is wanted or in force
   bool stopped;                // [lock] and complete
   bool forking;                // [lock] it is a fork that wants the stop, not a cycle

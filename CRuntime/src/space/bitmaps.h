@@ -8,7 +8,8 @@
 // Invariants  M is a subset of A. A and M swap roles in the stop of mark termination; the old A is cleared
 //             by the sweep before the next cycle marks anything.
 // Callers     set in M: any marker or shading mutator, atomically. A: refills and sweeps, which own whole
-//             words of it (64 slots of g granules are exactly g words). F: any freeing thread, atomically.
+//             words of it (64 slots of g granules are exactly g words), and a lone mutator between cycles
+//             (mutator/lone.h). F: any freeing thread, atomically.
 #ifndef TRI_SPACE_BITMAPS_H
 #define TRI_SPACE_BITMAPS_H
 

@@ -195,8 +195,9 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   span->next_group = span->runs = 0;
   span->live_slots = 0;
   tri_store_relaxed(&span->freed_slots, 0u);
-  tri_store_relaxed(&span->has_freed, (uint16_t)0);
+  tri_store_relaxed(&span->has_freed, (uint8_t)0);
   tri_store_relaxed(&span->listed, (uint8_t)0);
+  tri_store_relaxed(&span->lent, (uint8_t)0);
   span->fresh = run.fresh;
   tri_store_relaxed(&span->sweep_generation, tri_load_relaxed(&spans->sweep_generation));
   return span;
@@ -209,7 +210,7 @@ tri_span *tri_span_make_small(tri_spans *spans, tri_span_class *class, tri_page_
   span->slots = class->info->slots;
   span->page_count = class->info->span_pages;
   span->class_id = class->id;
-  tri_store_relaxed(&span->duties, (uint16_t)(class->layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
+  tri_store_relaxed(&span->duties, (uint8_t)(class->layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_SMALL);
   tri_layout_entry leaf = tri_layout_is_leaf(class->layout) ? TRI_ENTRY_LEAF : 0;
   tri_span_publish(spans, span, (tri_layout_entry)(class->id | leaf));
@@ -224,7 +225,7 @@ tri_span *tri_span_make_large(tri_spans *spans, struct tri_layout *layout, uint6
   span->slots = 1;
   span->page_count = (uint32_t)pages;
   span->class_id = layout->id;
-  tri_store_relaxed(&span->duties, (uint16_t)(layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
+  tri_store_relaxed(&span->duties, (uint8_t)(layout->description.destroy ? TRI_SPAN_DESTROYS : 0));
   tri_store_release(&span->state, (uint8_t)TRI_SPAN_LARGE);
   tri_span_publish(spans, span, TRI_ENTRY_MIXED);
   return span;

@@ -45,17 +45,21 @@ typedef struct tri_span {
   uint32_t live_slots;       // what the last sweep left alive
   uint32_t freed_slots;      // [atomic] frees since the groups were last walked: worth walking them again
   uint32_t sweep_generation; // [atomic] swept or born in this generation when equal to the heap's
-  uint8_t state;             // [atomic] tri_span_state
-  uint8_t listed;            // [lock:class; atomic read]
-  uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
-  uint8_t unused;
   union {
-    uint32_t frees_slowly; // [atomic read] both of these at once
+    uint32_t frees; // [atomic read] all of these at once: TRI_SPAN_SMALL where a free has nothing else to see to
     struct {
-      uint16_t has_freed; // [atomic] 0: no F bit of this span is set
-      uint16_t duties;    // [lock:ties; atomic read] TRI_SPAN_DESTROYS, TRI_SPAN_HAS_TIES
+      uint8_t state;     // [atomic] tri_span_state
+      uint8_t has_freed; // [atomic] 0: no F bit of this span is set
+      uint8_t duties;    // [lock:ties; atomic read] TRI_SPAN_DESTROYS, TRI_SPAN_HAS_TIES
+      uint8_t unused;
     };
   };
+  uint8_t listed; // [lock:class; atomic read]
+  uint8_t fresh;  // [lock:class] its memory reads as zero beyond the claimed groups
+  // [owner of the heap's lone mutator; atomic read] Slots of it were freed with their bit in A cleared, and may be in a
+  // magazine: it must not be given back before magazines were emptied, in the stop before its next sweep.
+  uint8_t lent;
+  uint8_t unused_too;
 } tri_span;
 _Static_assert(sizeof(tri_span) == TRI_SPAN_BYTES, "the span table is found by a shift");
 
@@ -137,6 +141,11 @@ static inline tri_span *tri_span_at(const tri_spans *spans, uintptr_t address) {
   if (offset >= tri_load_acquire(&spans->space.committed_bytes)) return NULL;
   uint32_t entry = tri_load_acquire(&spans->space.page_map[offset >> TRI_PAGE_LOG2]);
   return entry ? &spans->space.spans[entry - 1] : NULL;
+}
+/// The entry of a span that starts in this block. Small ones start nowhere else: if the entry says small, it is the one
+/// the block belongs to, or the first part of.
+static inline tri_span *tri_span_of_block(const tri_spans *spans, uint64_t block) {
+  return &spans->space.spans[block << (TRI_BLOCK_LOG2 - TRI_PAGE_LOG2 - TRI_SPAN_INDEX_PAGES_LOG2)];
 }
 static inline uint64_t tri_span_first_page(const tri_spans *spans, const tri_span *span) {
   return tri_space_page(&spans->space, span->start);
