@@ -210,35 +210,6 @@ private let recovered = UInt32(TRI_EVENT_HEAP_LIMIT_RECOVERED)
 
   // MARK: Hard
 
-  @Test("a hard limit is not filled with one kind of objects as long as half of it is garbage")
-  func kinds() throws {
-    let heap = try TestHeap {
-      $0.limit_bytes = 16 << 20
-      $0.growth_percent = 100
-      $0.generations = .off
-      $0.verify = 0
-      $0.checkmark = 0
-    }
-    try heap.attached { mutator in
-      // One of 64 nodes is kept, so that no span of them is ever empty, and in pages: another class.
-      let head = mutator.root(nil)
-      var kept = 0
-      while kept * 136 < 6 << 20 {
-        guard let page = tri_alloc(mutator.pointer, heap.references, 1024) else { break }
-        mutator.store(head.pointee, in: page)
-        head.pointee = page
-        for slot in 1..<128 {
-          for _ in 0..<63 { _ = tri_alloc(mutator.pointer, heap.references, 128) }
-          guard let node = tri_alloc(mutator.pointer, heap.references, 128) else { break }
-          mutator.store(node, in: head.pointee!, at: slot)
-          kept += 1
-        }
-      }
-      #expect(kept * 136 >= 6 << 20, "an allocation failed with \(kept * 136) bytes alive")
-      #expect(heap.statistics.limit_exceeded == 0)
-    }
-  }
-
   @Test("at the hard limit allocation fails, the event comes once, and room ends it")
   func hard() throws {
     let heap = try TestHeap {
