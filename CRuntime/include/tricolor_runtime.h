@@ -128,6 +128,9 @@ typedef struct tri_pacing {
   /// Allocation at which the cycle should long be over: an allocating thread then begins it itself if nobody has, and
   /// otherwise lets the collector have the processor.
   int64_t urgent_bytes;
+  /// Allocation at which a limit is reached, and allocating threads wait, for a bounded time each, until the cycle that
+  /// is under way has ended; INT64_MAX where there is no limit.
+  int64_t hold_bytes;
   uint64_t goal_bytes;
   /// Larger means fewer shared writes, smaller a more exact trigger: each mutator may overshoot by this much.
   int64_t account_bytes;

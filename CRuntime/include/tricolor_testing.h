@@ -19,6 +19,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_SHADE TRI_SWIFT(shade), ///< between finding what an ambiguous word leads to and marking it
   TRI_STEP_BARRIER_FLUSH TRI_SWIFT(barrierFlush),
   TRI_STEP_ASSIST TRI_SWIFT(assist),
+  TRI_STEP_HOLD TRI_SWIFT(hold), ///< at a limit: the thread is about to wait for the cycle
   TRI_STEP_SAFEPOINT TRI_SWIFT(safepoint),
   TRI_STEP_HANDSHAKE TRI_SWIFT(handshake),
   TRI_STEP_SCAN_STACK TRI_SWIFT(scanStack),

@@ -47,6 +47,30 @@ private final class Addresses: @unchecked Sendable {
   }
 }
 
+/// At one step of the main thread's cycle another thread attaches; the step waits for it a little.
+private enum Steps {
+  nonisolated(unsafe) static var main = pthread_self()
+  nonisolated(unsafe) static var left = 0
+  nonisolated(unsafe) static var isReached = Flag()
+  nonisolated(unsafe) static var hasCome = Flag()
+  nonisolated(unsafe) static var cycleIsOver = Flag()
+  nonisolated(unsafe) static var cameWithin = false
+
+  static func arm(_ step: Int) {
+    (isReached, hasCome, cycleIsOver, cameWithin) = (Flag(), Flag(), Flag(), false)
+    left = step + 1
+  }
+
+  static func pass() {
+    if pthread_equal(pthread_self(), main) == 0 || left == 0 { return }
+    left -= 1
+    if left > 0 { return }
+    isReached.set()
+    for _ in 0..<50 where !hasCome.isSet { usleep(100) }
+    cameWithin = hasCome.isSet
+  }
+}
+
 @Suite struct ComingAndGoingTests {
   @Test("ten thousand short threads, eight at a time, leave nothing behind")
   func tenThousand() async {
@@ -75,6 +99,60 @@ private final class Addresses: @unchecked Sendable {
       #expect(heap.statistics.metadata_bytes <= metadata + 256 << 10)
       try heap.attached { _ in #expect(heap.liveObjects() == 0) }
       tri_testing_verify(heap.heap)
+    }
+  }
+
+  @Test("a mutator attaches at every step point of a cycle, moves references about, and loses none", arguments: [0, 1])
+  func everyStep(policy: Int) async {
+    await #expect(processExitsWith: .success) { [policy = policy as Int] in
+      endAfter(seconds: 60)
+      let heap = try TestHeap { $0.barrier = policy == 0 ? .hybrid : .dijkstra }
+      try heap.attached { mutator in
+        nonisolated(unsafe) let shared = mutator.root(mutator.object(heap.references, 2 * 8)).pointee!
+        // Enough for a few batches.
+        mutator.store(mutator.list(300).pointee, in: shared)
+        tri_testing_set_step_hook { _ in Steps.pass() }
+        defer { tri_testing_set_step_hook(nil) }
+        Steps.main = pthread_self()
+        var within = 0
+        var step = 0
+        // Until a cycle is over before it comes to that step.
+        while step < 1000 {
+          Steps.arm(step)
+          let stays = step % 2 == 0
+          let newcomer = TestThread {
+            guard Steps.isReached.wait() else { return }
+            try! heap.attached { newcomer in
+              Steps.hasCome.set()
+              // Its own list of two takes the place of the old one's head, and leads to it; the other word is cleared.
+              let from = (shared.load(as: Object?.self) != nil) ? 0 : 1
+              let old = newcomer.root(shared.load(fromByteOffset: 8 * from, as: Object?.self))
+              let mine = newcomer.list(2)
+              newcomer.store(old.pointee, in: mine.pointee!.load(as: Object.self))
+              newcomer.store(mine.pointee, in: shared, at: 1 - from)
+              newcomer.store(nil, in: shared, at: from)
+              old.pointee = nil
+              mine.pointee = nil
+              if stays { while !Steps.cycleIsOver.isSet { tri_safepoint(newcomer.pointer) } }
+            }
+          }
+          heap.collector.gc(.background)
+          Steps.cycleIsOver.set()
+          let reached = Steps.isReached.isSet
+          Steps.isReached.set()
+          tri_blocking_begin(mutator.pointer)
+          newcomer.join()
+          tri_blocking_end(mutator.pointer)
+          if !reached { break }
+          step += 1
+          within += Steps.cameWithin ? 1 : 0
+          let head = shared.load(as: Object?.self) ?? shared.load(fromByteOffset: 8, as: Object?.self)
+          #expect(listLength(head) == 300 + 2 * step, "step \(step)")
+        }
+        #expect(step > 10, "a cycle has \(step) steps")
+        // At the others the world was stopped, or its lock taken: it came right after.
+        #expect(within > step / 4, "\(within) of \(step)")
+      }
     }
   }
 

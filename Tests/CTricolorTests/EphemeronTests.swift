@@ -212,6 +212,7 @@ extension TestMutator {
       var pacing = tri_pacing()
       pacing.trigger_bytes = .max
       pacing.urgent_bytes = .max
+      pacing.hold_bytes = .max
       pacing.account_bytes = 32 << 10
       pacing.minor = true
       pacing.keep_marks = true

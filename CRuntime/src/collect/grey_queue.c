@@ -171,6 +171,7 @@ void tri_grey_renew(tri_grey_queue *queue) {
   tri_store_relaxed(&queue->chunk_count, 0u);
   tri_store_relaxed(&queue->overflowed, 0u);
   tri_store_relaxed(&queue->hungry, 0u);
+  tri_grey_ask_no_more(queue);
   tri_lock_release(&queue->lock);
 }
 

@@ -51,6 +51,9 @@ typedef struct tri_grey_queue {
   uint32_t workers;       // [lock]
   uint32_t overflowed;    // [atomic] items were dropped: something marked was not scanned
   uint32_t hungry;        // [lock; atomic read] workers waiting for a chunk: the others donate
+  // [atomic] 1: in this cycle a thread that cannot wait found nothing while a worker held what there is. From then on
+  // workers leave a chunk here: one that gets no processor holds on to what it has.
+  uint32_t asked;
 } tri_grey_queue;
 
 void tri_grey_init(tri_grey_queue *queue, tri_meta *meta);
@@ -76,7 +79,14 @@ void tri_grey_worker_end(tri_grey_queue *queue);
 /// worker is left; the caller stays a worker.
 tri_grey_chunk *tri_grey_take(tri_grey_queue *queue, bool wait);
 static inline bool tri_grey_wanted(const tri_grey_queue *queue) {
-  return tri_load_relaxed(&queue->hungry) > tri_load_relaxed(&queue->chunk_count);
+  return tri_load_relaxed(&queue->hungry) + tri_load_relaxed(&queue->asked) > tri_load_relaxed(&queue->chunk_count);
+}
+/// Until the mark is over, workers leave something for those who cannot wait.
+static inline void tri_grey_ask(tri_grey_queue *queue) {
+  tri_store_relaxed(&queue->asked, 1u);
+}
+static inline void tri_grey_ask_no_more(tri_grey_queue *queue) {
+  tri_store_relaxed(&queue->asked, 0u);
 }
 /// In a forked child, or when a mark is given up: nothing is grey, and nobody works.
 void tri_grey_renew(tri_grey_queue *queue);

@@ -8,10 +8,37 @@
 #include "base/step.h"
 #include "os/vm.h"
 
+enum {
+  // What a thread waits at a limit before it allocates 64 slots more. Less is not told from what sleeping takes anyway;
+  // more could be noticed as a stop.
+  TRI_HOLD_NS_MIN = 500000,
+  TRI_HOLD_NS_MAX = 20000000,
+  TRI_HOLD_NS_PER_KIB = 1000,
+  TRI_HOLD_LOOK_NS = 100000, // between two looks whether the cycle is over
+};
+
 // ---- What allocation asks of the floor above ----
 
 static bool tri_heap_is_urgent(const tri_heap *heap) {
   return tri_load_relaxed(&heap->world.collect.allocated_since_bytes) >= tri_load_relaxed(&heap->world.urgent_bytes);
+}
+
+// At a limit, while a cycle is on its way: whoever would allocate waits until it is over, a millisecond for each MiB
+// that is beyond the limit already. So an allocating thread cannot outrun a collector that is given no processor; and
+// it waits for a bounded time, because the cycle may be waiting for something that this thread holds.
+static void tri_heap_hold(tri_heap *heap, tri_mutator_full *mutator) {
+  int64_t beyond_bytes =
+      tri_load_relaxed(&heap->world.collect.allocated_since_bytes) - tri_load_relaxed(&heap->world.hold_bytes);
+  if (beyond_bytes < 0) return;
+  uint64_t most_ns = (uint64_t)(beyond_bytes >> 10) * TRI_HOLD_NS_PER_KIB;
+  if (most_ns < TRI_HOLD_NS_MIN) most_ns = TRI_HOLD_NS_MIN;
+  if (most_ns > TRI_HOLD_NS_MAX) most_ns = TRI_HOLD_NS_MAX;
+  tri_step(TRI_STEP_HOLD);
+  tri_blocking_begin(&mutator->fast);
+  uint64_t began_ns = tri_clock_ns();
+  do tri_thread_sleep(TRI_HOLD_LOOK_NS);
+  while (tri_load_relaxed(&heap->cycle_running) && tri_clock_ns() - began_ns < most_ns);
+  tri_blocking_end(&mutator->fast);
 }
 
 // The collector thread has not been given a processor for long: this thread takes its request over, or, if the cycle
@@ -34,6 +61,7 @@ static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
   if (tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted)) {
     if (tri_heap_is_urgent(heap)) tri_heap_help_late_collector(heap, mutator);
+    tri_heap_hold(heap, mutator);
     return;
   }
   if (world->policy == TRI_BARRIER_STOP_THE_WORLD) {

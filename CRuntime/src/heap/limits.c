@@ -131,6 +131,7 @@ static void tri_limits_apply_locked(tri_heap *heap) {
   int64_t more = limits->external_bytes - limits->swept_external_bytes;
   tri_store_relaxed(&world->trigger_bytes, tri_less(limits->planned_trigger_bytes, more));
   tri_store_relaxed(&world->urgent_bytes, tri_less(limits->planned_urgent_bytes, more));
+  tri_store_relaxed(&world->hold_bytes, tri_less(limits->planned_hold_bytes, more));
   uint64_t external = (uint64_t)limits->external_bytes, pages_limit = 0;
   if (limits->hard_bytes) pages_limit = limits->hard_bytes > external ? limits->hard_bytes - external : 1;
   tri_store_relaxed(&world->limit_bytes, pages_limit);
@@ -177,6 +178,7 @@ void tri_pacing_set(tri_heap *heap, const tri_pacing *pacing) {
   tri_limits_lock(heap);
   limits->planned_trigger_bytes = pacing->trigger_bytes;
   limits->planned_urgent_bytes = pacing->urgent_bytes;
+  limits->planned_hold_bytes = pacing->hold_bytes;
   tri_limits_apply_locked(heap);
   tri_limits_set_exceeded_locked(heap, pacing->limit_exceeded, tri_limits_lower_locked(limits));
   if (!pacing->limit_exceeded) tri_store_relaxed(&limits->allocation_failed, 0u);
@@ -289,7 +291,7 @@ void tri_limits_init(tri_heap *heap) {
   tri_limits *limits = &heap->limits;
   tri_lock_init(&limits->lock, TRI_RANK_LIMITS);
   limits->force_budget_ns = TRI_FORCE_BUDGET_NS;
-  limits->planned_trigger_bytes = limits->planned_urgent_bytes = INT64_MAX;
+  limits->planned_trigger_bytes = limits->planned_urgent_bytes = limits->planned_hold_bytes = INT64_MAX;
   limits->force_budget_at_ns = tri_clock_ns();
   heap->world.limit_reached = tri_world_limit_reached;
   heap->world.external_bytes_add = tri_world_external_bytes_add;

@@ -29,7 +29,7 @@ typedef struct tri_limits {
   uint64_t container_ns;     // [atomic] when that was read
   int64_t external_bytes;    // [lock; atomic read]
   // When the last sweep ended, and what the pacer decided then. [lock]
-  int64_t swept_external_bytes, planned_trigger_bytes, planned_urgent_bytes;
+  int64_t swept_external_bytes, planned_trigger_bytes, planned_urgent_bytes, planned_hold_bytes;
   uint32_t allocation_failed; // [atomic] at the hard limit, until a cycle finds that it is kept
   uint32_t exceeded;          // [lock; atomic read] between EXCEEDED and RECOVERED
   // Time that forced collections may still take although they find next to nothing. [lock]

@@ -46,10 +46,15 @@ typedef struct tri_credit_pace {
   tri_share *share; // NULL: without end
 } tri_credit_pace;
 
+// Threads that would allocate wait (heap.c): nobody else needs the processor.
+static bool tri_assist_is_beyond_limit(const tri_world *world) {
+  return tri_load_relaxed(&world->collect.allocated_since_bytes) >= tri_load_relaxed(&world->hold_bytes);
+}
+
 static bool tri_assist_give(tri_mark_pace *pace, uint64_t scanned_objects) {
   const tri_credit_pace *credit = (const tri_credit_pace *)(const void *)pace;
   tri_add_relaxed(&credit->world->assist_pool_objects, (int64_t)scanned_objects);
-  return !credit->share || !tri_share_is_used_up(credit->share);
+  return !credit->share || tri_assist_is_beyond_limit(credit->world) || !tri_share_is_used_up(credit->share);
 }
 
 uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t budget_objects, tri_share *share) {
@@ -64,6 +69,12 @@ uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t bu
 }
 
 // ---- Marking ----
+
+// Half of what a limit leaves is allocated: marking cannot be left to who has the work and no processor.
+static bool tri_assist_is_pressed(const tri_world *world) {
+  int64_t hold_bytes = tri_load_relaxed(&world->hold_bytes);
+  return hold_bytes != INT64_MAX && tri_load_relaxed(&world->collect.allocated_since_bytes) >= hold_bytes / 2;
+}
 
 typedef struct tri_assist_pace {
   tri_mark_pace pace; // first
@@ -100,8 +111,12 @@ static void tri_assist_mark(tri_mutator_full *mutator) {
   tri_grey_worker_begin(&world->collect.grey);
   uint64_t done = tri_marker_run_paced(&mutator->marker, owed, false, &assist.pace);
   tri_grey_worker_end(&world->collect.grey);
-  // Where there was nothing to mark the debt is forgiven: the collector is ahead.
-  mutator->assist_credit = done < owed && !assist.late ? 0 : mutator->assist_credit + (int64_t)done;
+  // Where there was nothing to mark the debt is forgiven: the collector is ahead, or holds all there is. (Near a limit,
+  // a collector that was given a quarter of a processor held it while threads allocated 118 MiB of 256, and marked
+  // 17,000 objects of the 1.4 million there were.)
+  bool found_nothing = done < owed && !assist.late;
+  if (found_nothing && tri_assist_is_pressed(world)) tri_grey_ask(&world->collect.grey);
+  mutator->assist_credit = found_nothing ? 0 : mutator->assist_credit + (int64_t)done;
   tri_assist_record(world, tri_thread_cpu_ns() - began_cpu_ns);
 }
 
@@ -123,5 +138,6 @@ void tri_assist_forget(tri_world *world) {
   int64_t pool = tri_load_relaxed(&world->assist_pool_objects);
   TRI_CHECK(pool >= 0, "allocating threads took %lld objects more than the collector marked ahead", (long long)-pool);
   tri_store_relaxed(&world->assist_pool_objects, (int64_t)0);
+  tri_grey_ask_no_more(&world->collect.grey);
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) mutator->assist_credit = 0;
 }

@@ -50,6 +50,7 @@ typedef struct tri_world {
   // Set by the pacer after each cycle. [atomic]
   int64_t trigger_bytes;           // allocation since the last cycle that starts the next; INT64_MAX: never
   int64_t urgent_bytes;            // allocation at which a cycle that has not begun is begun by whoever allocates
+  int64_t hold_bytes;              // allocation at which threads wait for the cycle to end; INT64_MAX: no limit
   int64_t account_bytes;           // what a mutator allocates before it adds that to the shared counters
   uint32_t inline_cycles;          // the triggering thread runs the cycle itself when it is the only mutator
   uint32_t next_is_minor;          // if what triggers the next cycle is allocation

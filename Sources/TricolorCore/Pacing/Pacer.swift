@@ -11,11 +11,12 @@
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes asked for lately: else what
 //              overshoots one goal would raise the next. Lately: in the last 8 to 16 full cycles or 1 to 2 seconds,
 //              whichever is longer, so that a heap that shrinks for good does not keep what it once needed
-//   limits   = hard - external bytes, and soft - external bytes - the collector's own tables, unless that would take
-//              more than half of the CPU time: CPULimiter.swift
+//   limits   = hard - external bytes - a sixteenth, and soft - external bytes - the collector's own tables, unless that
+//              would take more than half of the CPU time: CPULimiter.swift
 //   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
 //              cycle costs next to nothing
 //   minor    = cycles in between that mark only what is new: Generations.swift
+//   hold     = what the limits leave, and a little: allocating threads wait there for the cycle to end
 //   trigger  = runway - what will be allocated while the next cycle marks, with a quarter more: time to mark what is
 //              alive x bytes allocated per nanosecond of marking, both smoothed; at most half of the runway
 //   assists  = all marking, with a quarter more, over that reserve; but the collector may be behind by half of it
@@ -122,8 +123,10 @@ public struct Pacer: Sendable {
     pacing.minor = isMinor
     pacing.keep_marks = generations.isOn
     pacing.trigger_bytes = isOff ? Int64.max : triggerBytes(runway: runway, reserve: reserve)
-    pacing.account_bytes = accountBytes(runway: runway, mutators: input.mutators)
-    pacing.urgent_bytes = Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20))
+    pacing.account_bytes = accountBytes(runway: runway, input)
+    pacing.hold_bytes = holdBytes(runway: runway, input)
+    pacing.urgent_bytes = min(
+      Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20)), pacing.hold_bytes)
     pacing.assist_objects_per_mib =
       limiter.isEngaged ? 0 : assistRate(objects: input.live_objects, reserve: reserve)
     pacing.assist_loan_objects = isTight ? 0 : Int64(clamping: input.live_objects / 2)
@@ -153,6 +156,8 @@ public struct Pacer: Sendable {
       let slowness = min(max(wallNs / Double(max(1, input.mark_cpu_ns)), 1 / 64), 64)
       markNsPerCPUNs = (3 * markNsPerCPUNs + slowness) / 4
     }
+    // A minor cycle is over before anybody allocates much, and most of the time the full one is what the reserve is for.
+    if input.minor { return }
     let rate = Double(input.allocated_while_marking_bytes) / wallNs
     allocationWhileMarking = rate > allocationWhileMarking ? rate : (3 * allocationWhileMarking + rate) / 4
   }
@@ -189,10 +194,17 @@ public struct Pacer: Sendable {
 
   /// What the limits leave for the heap.
   private func limitedBytes(_ input: tri_pacing_input) -> UInt64 {
-    let hard = limitBytes > 0 ? limitBytes.minus(input.external_bytes) : .max
+    let hard = limitBytes > 0 ? usefulBytes(ofHard: limitBytes.minus(input.external_bytes), input) : .max
     let others = input.external_bytes.plus(input.metadata_bytes)
     let soft = softLimitBytes > 0 ? softLimitBytes.minus(others) : .max
     return min(hard, soft)
+  }
+
+  /// At the hard limit no page is left for a class of objects that needs one, however many free slots others have: an
+  /// allocation fails where each span of 128-byte objects keeps a few alive. So a sixteenth is left for that, as long as
+  /// there is so much; of what is left at last, half.
+  private func usefulBytes(ofHard hard: UInt64, _ input: tri_pacing_input) -> UInt64 {
+    hard - min(hard / 16, hard.minus(input.live_bytes) / 2)
   }
 
   /// What is wanted, or more: where a limit asks for more cycles than are reasonable.
@@ -201,6 +213,15 @@ public struct Pacer: Sendable {
     // Where there is more room than wanted it is not the limit that asks for cycles.
     let allowed = limiter.runway(room: room)
     return limiter.isEngaged ? max(wanted, allowed) : wanted
+  }
+
+  /// Where allocating threads wait for the cycle that is under way: at a limit, or, while that is not kept, when what
+  /// the cycle was begun for is used up twice.
+  private func holdBytes(runway: UInt64, _ input: tri_pacing_input) -> Int64 {
+    let limited = limitedBytes(input)
+    if limited == .max { return .max }
+    let room = limiter.isEngaged ? 2 * runway : max(runway, limited.minus(input.live_bytes))
+    return Int64(clamping: max(room, Self.triggerBytesMin).plus(Self.triggerBytesMin))
   }
 
   /// Below it again: by a sixteenth, or the two events would take turns.
@@ -231,15 +252,17 @@ public struct Pacer: Sendable {
     return min(max(UInt64(min(expected, 1e18)), runway / 16), runway / 2)
   }
 
-  /// Never less than 256 KiB: a heap at its limit would otherwise collect at every refill.
+  /// A heap at its limit would otherwise collect at every refill.
+  static let triggerBytesMin: UInt64 = 256 << 10
+
   private func triggerBytes(runway: UInt64, reserve: UInt64) -> Int64 {
-    Int64(clamping: max(runway - reserve, 256 << 10))
+    Int64(clamping: max(runway - reserve, Self.triggerBytesMin))
   }
 
-  /// All mutators together overshoot the trigger by an eighth of the runway at most.
-  private func accountBytes(runway: UInt64, mutators: UInt32) -> Int64 {
-    let share = runway / 8 / UInt64(max(1, mutators))
-    return Int64(clamping: min(max(share, 32 << 10), 1 << 20))
+  /// All mutators together overshoot the trigger by an eighth of the runway at most, and a limit by less than a hundredth.
+  private func accountBytes(runway: UInt64, _ input: tri_pacing_input) -> Int64 {
+    let together = min(runway / 8, limitedBytes(input) / 128)
+    return Int64(clamping: min(max(together / UInt64(max(1, input.mutators)), 32 << 10), 1 << 20))
   }
 
   /// Objects to mark per MiB allocated, so that marking is over when the reserve is used up.

@@ -102,6 +102,7 @@ static void stepped_forced_cycle(tri_heap *heap) {
 static void stepped_keep_marks(tri_heap *heap) {
   const tri_pacing pacing = {.trigger_bytes = INT64_MAX,
                              .urgent_bytes = INT64_MAX,
+                             .hold_bytes = INT64_MAX,
                              .account_bytes = 32 << 10,
                              .minor = true,
                              .keep_marks = true};
