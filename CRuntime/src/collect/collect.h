@@ -38,6 +38,7 @@ typedef struct tri_collect {
   uint32_t counts_cpu;
   // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
   uint32_t marks_kept;
+  uint32_t minor;             // [cycle, phase off; atomic read] the cycle that marks, or marked last, is a minor one
   uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle
   tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;

@@ -167,6 +167,7 @@ typedef struct tri_mark_view {
   const tri_layout_entry *layout_map;
   const uint64_t *scan_masks;
   uint64_t tag_mask, tag_value;
+  bool mostly_marked; // a minor cycle: what arrays lead to is old, nearly all of it
 } tri_mark_view;
 
 static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
@@ -174,7 +175,7 @@ static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
   tri_mark_view view = {spans->space.start,       tri_load_acquire(&collect->mark_limit_bytes),
                         spans->space.bits.marked, spans->space.layout_map,
                         spans->scan_masks,        spans->tag_mask,
-                        spans->tag_value};
+                        spans->tag_value,         tri_load_relaxed(&collect->minor) != 0};
   return view;
 }
 
@@ -253,6 +254,15 @@ TRI_MARK_INLINE void tri_edge_add_offset(const tri_mark_view *view, tri_edge_lis
 TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
   uint64_t offset = reference - view->start;
   if (offset < view->limit && (reference & view->tag_mask) != view->tag_value) tri_edge_add_offset(view, list, offset);
+}
+
+// Without a detour through edges for what is marked already. Its mark word is not prefetched: nothing waits for it, as
+// the branch is nearly always guessed right.
+TRI_MARK_INLINE void tri_edge_add_young(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
+  uint64_t offset = reference - view->start;
+  if (offset >= view->limit || (reference & view->tag_mask) == view->tag_value) return;
+  uint64_t marks = tri_load_relaxed(&view->marks[offset >> TRI_MARK_WORD_LOG2]);
+  if (!(marks >> (offset >> TRI_GRANULE_LOG2 & 63) & 1)) tri_edge_add_offset(view, list, offset);
 }
 
 // Sets bits of M; which of them were clear. Nobody sets others meanwhile if the worker is alone.
@@ -365,6 +375,8 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
     for (uint64_t word = first; word < end; word++)
       if (tri_object_start_offset(marker->collect, tri_load_relaxed(&slots[word]), &found))
         tri_edge_add_offset(&view, &list, found);
+  } else if (mask == ~UINT64_C(0) && view.mostly_marked) {
+    for (uint64_t word = first; word < end; word++) tri_edge_add_young(&view, &list, tri_load_relaxed(&slots[word]));
   } else if (mask == ~UINT64_C(0)) { // an array: no bit to look for
     for (uint64_t word = first; word < end; word++) tri_edge_add(&view, &list, tri_load_relaxed(&slots[word]));
   } else {
@@ -405,7 +417,8 @@ TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_ma
     tri_edge_list list = tri_edges_begin(marker);
     tri_marker_scan(marker, view, marker->stack[--marker->depth], &list);
     tri_edges_end(marker, &list);
-    for (uint32_t edge = 1; edge <= marker->edge_count; edge++)
+    // Not behind the edges of an array: they may all lead to what is marked, old objects above all.
+    for (uint32_t edge = 1; marker->edge_count < TRI_MARK_SHALLOW_EDGES && edge <= marker->edge_count; edge++)
       tri_mark_prefetch(view, tri_mark_offset(marker->edges[edge].word, tri_first_set(marker->edges[edge].bits)));
     tri_marker_visit(marker, view, alone);
     if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists

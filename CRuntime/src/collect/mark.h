@@ -27,6 +27,7 @@ enum {
   TRI_MARK_ENOUGH_ITEMS = 64,   // from this depth on, the rest of an array comes after its objects
   TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
+  TRI_MARK_SHALLOW_EDGES = 16,  // and from so many edges on it is not needed
 };
 
 /// What references lead to: bits of a word of M.

@@ -267,6 +267,7 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t count = tri_refill_run_groups(refill);
   if (count > groups - first) count = groups - first;
   span->next_group = (uint16_t)(first + count);
+  span->claimed = 1;
   span->runs++;
   refill->window->run_span = tri_span_index(&refill->mutator->world->collect.spans, span) + 1;
   refill->window->run_next = (uint8_t)first;

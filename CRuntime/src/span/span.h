@@ -48,7 +48,7 @@ typedef struct tri_span {
   uint8_t state;             // [atomic] tri_span_state
   uint8_t listed;            // [lock:class; atomic read]
   uint8_t fresh;             // [lock:class] its memory reads as zero beyond the claimed groups
-  uint8_t unused;
+  uint8_t claimed;           // [lock:class; sweeps] some of its slots were taken since it was swept, or made
   union {
     uint32_t frees_slowly; // [atomic read] both of these at once
     struct {
