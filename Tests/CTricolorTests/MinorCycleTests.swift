@@ -367,6 +367,37 @@ import TricolorCore
     }
   }
 
+  @Test(
+    "a span that nobody took a slot of is passed over by a minor sweep: counted as it was, and its free slots are used",
+    arguments: [16, 64, 1024, 5120])
+  func untouched(bytes: Int) throws {
+    let heap = try TestHeap.keepingMarks()
+    try heap.attached { mutator in
+      // Every other object of a span, and one of another class to keep the cycles busy.
+      var kept: [Object] = []
+      for index in 0..<128 {
+        let object = mutator.leaf(bytes)
+        if index % 2 == 0 { kept.append(mutator.root(object).pointee!) }
+      }
+      heap.collector.gc(.background)
+      let old = heap.statistics
+      for round in 1...3 {
+        _ = mutator.root(mutator.leaf(32))
+        heap.collectMinor()
+        #expect(heap.statistics.live_objects == old.live_objects + UInt64(round))
+        #expect(heap.statistics.live_bytes == old.live_bytes + 32 * UInt64(round))
+        #expect(kept.allSatisfy { heap.isOld($0) })
+        tri_testing_verify(heap.heap)
+      }
+      let spans = heap.statistics.spans
+      for _ in 0..<64 { _ = mutator.root(mutator.leaf(bytes)) }
+      #expect(heap.statistics.spans == spans, "free slots before new spans")
+      heap.collector.gc(.forceBlock)
+      #expect(heap.statistics.live_objects == old.live_objects + 3 + 64)
+      tri_testing_verify(heap.heap)
+    }
+  }
+
   @Test("pools are kept by minor cycles and emptied by full ones", arguments: [0, UInt32(TRI_POOL_VICTIM)])
   func pools(_ flags: UInt32) throws {
     let heap = try TestHeap.keepingMarks()

@@ -49,6 +49,29 @@ private let groupSlots = 64
     }
   }
 
+  @Test("what waits in windows is no reason for a cycle: objects of all sizes bring none forward")
+  func waiting() throws {
+    // Sizes that have windows of 64 to 512 KiB, of which one slot is used at a time.
+    let sizes = (24..<72).map { Int(tri_size_class_bytes($0)) }
+    let heap = try TestHeap {
+      $0.growth_percent = 100
+      $0.generations = .off
+    }
+    try heap.attached { mutator in
+      var allocated = 0
+      for round in 0..<40 {
+        for bytes in sizes {
+          _ = mutator.leaf(bytes)
+          allocated += bytes
+        }
+        if round % 10 == 0 { tri_testing_verify(heap.heap) }
+      }
+      let cycles = heap.statistics.cycles
+      // As many as for one size of that much: the pacer leaves at least half a MiB between cycles.
+      #expect(cycles >= UInt64(allocated >> 23) && cycles <= UInt64(allocated >> 19), "\(cycles) cycles")
+    }
+  }
+
   @Test("slots above 512 bytes come a group at a time", arguments: [576, 1024, 8192])
   func single(_ bytes: Int) throws {
     let heap = try TestHeap()

@@ -90,6 +90,35 @@ import Testing
     expect(result, says: "black object 0x", "refers to white object 0x")
   }
 
+  /// A minor cycle after a full one, with an old object in a span that nobody touched.
+  static func breakBeforeMinorCycle(_ breaking: (CrashHeap, UnsafeMutableRawPointer) -> Void) {
+    let crash = CrashHeap { $0.generations = .always }
+    let scope = tri_scope_begin(crash.mutator)
+    let object = crash.leaf(64)
+    _ = tri_scope_slot(crash.mutator, object)
+    crash.collector.gc(.background)
+    // From here on nothing leads to it, so that nothing would mark it again.
+    tri_scope_end(crash.mutator, scope)
+    breaking(crash, object)
+    crash.collector.gc(.background, triggered: true)
+  }
+
+  @Test("a minor cycle that loses an old object")
+  func oldObjectLost() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakBeforeMinorCycle { crash, object in tri_testing_unmark(crash.heap, object) }
+    }
+    expect(result, says: "a minor cycle lost an old object of span")
+  }
+
+  @Test("a span that counts other objects than a minor cycle leaves in it")
+  func unchangedCount() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakBeforeMinorCycle { crash, _ in tri_testing_break(crash.heap, .liveCount) }
+    }
+    expect(result, says: "survived a minor cycle")
+  }
+
   @Test("verification while the world runs")
   func worldRunning() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -18,6 +18,9 @@ private final class AgingHeap {
   /// What a minor cycle finds alive of the bytes allocated since the last cycle.
   var survival = 0.05
   var storesPerMiB: UInt64 = 0
+  /// Beside the marking of objects.
+  var extraMarkNs: UInt64 = 0
+  var extraOfMinorNs: UInt64? = nil
   var canKeepMarks = true
   var mutators: UInt32 = 4
 
@@ -73,7 +76,7 @@ private final class AgingHeap {
     if isMinor { minorCycles += 1 } else { fullCycles += 1 }
     var input = self.input()
     input.marked_objects = marked / AgingHeap.objectBytes
-    input.mark_cpu_ns = markNs(marked)
+    input.mark_cpu_ns = markNs(marked) + (isMinor ? extraOfMinorNs ?? extraMarkNs : extraMarkNs)
     input.freed_bytes = before - found
     input.logged_stores = stores
     input.minor = isMinor
@@ -180,7 +183,7 @@ private final class AgingHeap {
       waits.append(heap.fullCyclesUntilOn() ?? -1)
       let minorBefore = heap.minorCycles
       #expect(heap.cyclesUntilOff() != nil)
-      #expect(heap.minorCycles == minorBefore + 1, "one is enough to know")
+      #expect(heap.minorCycles <= minorBefore + 2, "two are enough to know")
     }
     // The full cycle that keeps marks for the first time comes on top.
     #expect(
@@ -208,6 +211,33 @@ private final class AgingHeap {
     #expect(many.cyclesUntilOff(atMost: 3) != nil)
     for _ in 0..<2000 { many.cycle() }
     #expect(many.costPerMiB <= 1.05 * many.costPerMiBWithout())
+  }
+
+  @Test("a single minor cycle that took long says nothing: its thread may have waited for a processor")
+  func oneDearCycle() {
+    let heap = AgingHeap(live: 100 * mib)
+    #expect(heap.fullCyclesUntilOn() == 3)
+    for _ in 0..<20 {
+      for _ in 0..<30 { heap.cycle() }
+      heap.extraOfMinorNs = 400_000_000
+      while !heap.cycle() {}
+      heap.extraOfMinorNs = nil
+      heap.cycle()
+      #expect(heap.pacer.generations.isOn)
+    }
+    heap.extraOfMinorNs = 400_000_000
+    #expect(heap.cyclesUntilOff(atMost: 4) != nil, "again and again is another matter")
+  }
+
+  @Test("what a full cycle took counts, not only its objects: the roots of a small heap may be most of the work")
+  func fewObjectsMuchWork() {
+    let heap = AgingHeap(live: 8 << 10)
+    heap.survival = 0
+    heap.extraMarkNs = 60_000
+    heap.extraOfMinorNs = 10_000
+    #expect(heap.fullCyclesUntilOn() == 3)
+    #expect(heap.cyclesUntilOff() == nil)
+    #expect(heap.minorCycles > heap.fullCycles)
   }
 
   @Test("a program that changes its ways is noticed, both times")

@@ -49,6 +49,7 @@ typedef struct tri_collect {
   // have (mark.h). Never cleared.
   uint32_t frees_seen; // [atomic] something was freed explicitly
   uint32_t keeps_seen; // [atomic] garbage may be kept: by an ambiguous word, or because it is old
+  uint32_t minor;      // [cycle, phase off; atomic read] the cycle that marks, or marked last, is a minor one
   uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle
   tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;

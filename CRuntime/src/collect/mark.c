@@ -181,6 +181,7 @@ typedef struct tri_mark_view {
   const tri_layout_entry *layout_map;
   const uint64_t *scan_masks;
   uint64_t tag_mask, tag_value;
+  bool mostly_marked; // a minor cycle: what arrays lead to is old, nearly all of it
 } tri_mark_view;
 
 static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
@@ -194,6 +195,7 @@ static inline tri_mark_view tri_mark_view_of(const tri_collect *collect) {
       .scan_masks = spans->scan_masks,
       .tag_mask = spans->tag_mask,
       .tag_value = spans->tag_value,
+      .mostly_marked = tri_load_relaxed(&collect->minor) != 0,
   };
 }
 
@@ -292,6 +294,15 @@ TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list
     tri_edge_add_near(view, list, offset);
   else
     tri_edge_add_far(view, list, offset);
+}
+
+// Without a detour through edges for what is marked already. Its mark word is not prefetched: nothing waits for it, as
+// the branch is nearly always guessed right.
+TRI_MARK_INLINE void tri_edge_add_young(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
+  uint64_t offset = reference - view->start;
+  if (offset >= view->limit || (reference & view->tag_mask) == view->tag_value) return;
+  uint64_t marks = tri_load_relaxed(&view->marks[offset >> TRI_MARK_WORD_LOG2]);
+  if (!(marks >> (offset >> TRI_GRANULE_LOG2 & 63) & 1)) tri_edge_add_near(view, list, offset);
 }
 
 // Sets bits of M; which of them were clear. Nobody sets others meanwhile if the worker is alone.
@@ -498,7 +509,9 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
   } else if (mask != ~UINT64_C(0)) {
     for (; mask; mask &= mask - 1)
       tri_edge_add(&view, &list, tri_load_relaxed(&slots[first + tri_first_set(mask)]), any);
-  } else if (view.tag_mask) { // an array: no bit to look for
+  } else if (view.mostly_marked) { // an array: no bit to look for
+    for (uint64_t word = first; word < end; word++) tri_edge_add_young(&view, &list, tri_load_relaxed(&slots[word]));
+  } else if (view.tag_mask) {
     tri_scan_array(&view, slots + first, slots + end, &list, any);
   } else {
     tri_scan_array(&view, slots + first, slots + end, &list, (tri_mark_way){.near = true});

@@ -243,7 +243,48 @@ typedef struct tri_sweep_tally {
   uint64_t live_objects, live_bytes;
 } tri_sweep_tally;
 
+// A minor cycle found no dead in a span of which no slot was taken or freed since the last sweep: what is in A was old,
+// and old objects stay marked. Its words of A and M are equal, as that sweep left them.
+static bool tri_sweep_span_is_unchanged(const tri_collect *collect, const tri_span *span) {
+  return tri_load_relaxed(&collect->minor) && tri_load_relaxed(&collect->marks_kept) &&
+         tri_load_relaxed(&span->frees) == TRI_SPAN_SMALL && !span->claimed && !tri_load_relaxed(&span->lent) &&
+         span->live_slots;
+}
+
+static void tri_sweep_check_unchanged(const tri_collect *collect, const tri_span *span) {
+  if (!TRI_CHECKS) return;
+  const tri_bitmaps *bits = &collect->spans.space.bits;
+  uint64_t first = tri_space_granule(&collect->spans.space, span->start) >> 6;
+  uint32_t live = 0;
+  for (uint64_t word = first; word < first + tri_span_bitmap_words(span); word++) {
+    uint64_t allocated = tri_load_relaxed(&bits->allocated[word]), old = tri_load_relaxed(&bits->marked[word]);
+    // Stores may have begun to write old objects down.
+    TRI_CHECK((old & ~allocated) == 0, "a minor cycle lost an old object of span %u, from which nobody allocated",
+              tri_span_index(&collect->spans, span));
+    live += tri_popcount(allocated);
+  }
+  TRI_CHECK(live == span->live_slots, "span %u: %u objects survived a minor cycle, from the %u that nobody touched",
+            tri_span_index(&collect->spans, span), live, span->live_slots);
+}
+
+static void tri_sweep_unchanged_span(tri_collect *collect, tri_span *span, tri_sweep_tally *tally) {
+  tri_sweep_check_unchanged(collect, span);
+  tally->live_objects += span->live_slots;
+  tally->live_bytes += (uint64_t)span->live_slots * span->slot_bytes;
+  tri_store_release(&span->sweep_generation, collect->sweep.generation);
+  if (span->live_slots == span->slots) return;
+  tri_span_class *class = tri_spans_class_by_id(&collect->spans, span->class_id);
+  tri_lock_acquire(&class->lock);
+  tri_store_relaxed(&span->listed, (uint8_t)0);
+  tri_span_list_locked(collect, class, span);
+  tri_lock_release(&class->lock);
+}
+
 static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally *tally) {
+  if (tri_sweep_span_is_unchanged(collect, span)) {
+    tri_sweep_unchanged_span(collect, span, tally);
+    return;
+  }
   tri_spans *spans = &collect->spans;
   struct tri_layout *layout = tri_span_layout(spans, span);
   // A large object has one bit, the first; the rest of its words were never touched.
@@ -268,6 +309,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tri_lock_acquire(&class->lock);
   bool kept = live > 0 || tri_sweep_keep_empty_locked(collect, class, span);
   span->fresh = 0;
+  span->claimed = 0;
   span->next_group = 0;
   span->runs = 0;
   tri_store_relaxed(&span->listed, (uint8_t)0);

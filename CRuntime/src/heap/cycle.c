@@ -98,6 +98,7 @@ bool tri_cycle_choose_generation(tri_heap *heap, bool triggered) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   heap->cycle.minor = triggered && collect->marks_kept && tri_cycle_can_keep_marks(heap) &&
                       tri_load_relaxed(&heap->world.next_is_minor);
+  tri_store_relaxed(&collect->minor, heap->cycle.minor ? 1u : 0u);
   if (heap->cycle.minor)
     tri_store_relaxed(&heap->cycles_minor, heap->cycles_minor + 1);
   else if (collect->marks_kept)

@@ -19,8 +19,11 @@ enum {
 
 // ---- What allocation asks of the floor above ----
 
-static bool tri_heap_is_urgent(const tri_heap *heap) {
-  return tri_load_relaxed(&heap->world.collect.allocated_since_bytes) >= tri_load_relaxed(&heap->world.urgent_bytes);
+static bool tri_heap_is_urgent(const tri_heap *heap, const tri_mutator_full *mutator) {
+  const tri_world *world = &heap->world;
+  int64_t over = tri_load_relaxed(&world->collect.allocated_since_bytes) - tri_load_relaxed(&world->urgent_bytes);
+  // What was loaded and not handed out is no allocation yet (tri_trigger_is_early).
+  return over >= 0 && over >= (int64_t)tri_mutator_waiting_bytes(mutator);
 }
 
 // At a limit, while a cycle is on its way: whoever would allocate waits until it is over, a millisecond for each MiB
@@ -60,7 +63,7 @@ bool tri_heap_take_request(tri_heap *heap) {
 static void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
   if (tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted)) {
-    if (tri_heap_is_urgent(heap)) tri_heap_help_late_collector(heap, mutator);
+    if (tri_heap_is_urgent(heap, mutator)) tri_heap_help_late_collector(heap, mutator);
     tri_heap_hold(heap, mutator);
     return;
   }

@@ -9,6 +9,8 @@
 enum {
   // A small graph is marked before a helper could wake up; measured in objects, about half a millisecond.
   TRI_HELPERS_WORTH_OBJECTS = 20000,
+  // What a mark has to take to be worth the CPU clock, some hundred nanoseconds.
+  TRI_CPU_CLOCK_WORTH_NS = 20000,
 };
 
 // ---- Helpers ----
@@ -120,7 +122,8 @@ static uint64_t tri_mark_without_helpers(tri_heap *heap, uint64_t budget_objects
 
 // The CPU clock is a system call; a mutator that runs its own short cycle takes the other one.
 static uint64_t tri_helpers_clock_ns(const tri_heap *heap) {
-  bool wall = heap->cycle.inline_mutator && !tri_load_relaxed(&heap->world.collect.counts_cpu);
+  bool wall = heap->cycle.inline_mutator && !tri_load_relaxed(&heap->world.collect.counts_cpu) &&
+              tri_load_relaxed(&heap->last_mark_cpu_ns) < TRI_CPU_CLOCK_WORTH_NS;
   return wall ? tri_clock_ns() : tri_thread_cpu_ns();
 }
 

@@ -21,6 +21,25 @@ static bool tri_stress_is_due(tri_mutator_full *mutator) {
   return true;
 }
 
+// What is counted is what windows were loaded with. With many classes in use, or large ones, much of it waits: a
+// program with objects of all sizes had twice the cycles it needed. Looked at again when half of what was left is gone.
+static bool tri_trigger_is_early(tri_mutator_full *mutator, int64_t since, int64_t trigger) {
+  tri_world *world = mutator->world;
+  if (mutator->fast.barrier & TRI_SHADES_ANY || tri_load_relaxed(&world->cycle_wanted)) return false;
+  if (since < mutator->early_until_bytes) return true;
+  int64_t left = trigger - (since - (int64_t)tri_mutator_waiting_bytes(mutator));
+  if (left < tri_load_relaxed(&world->account_bytes)) return false;
+  mutator->early_until_bytes = since + left / 2;
+  return true;
+}
+
+static bool tri_trigger_is_reached(tri_mutator_full *mutator) {
+  const tri_world *world = mutator->world;
+  int64_t since = tri_load_relaxed(&world->collect.allocated_since_bytes);
+  int64_t trigger = tri_load_relaxed(&world->trigger_bytes);
+  return since >= trigger && !tri_trigger_is_early(mutator, since, trigger);
+}
+
 static void tri_allocation_gate(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_allocation_check_phase(mutator);
@@ -28,9 +47,7 @@ static void tri_allocation_gate(tri_mutator_full *mutator) {
   tri_assert_not_interrupted(mutator, "allocating");
   tri_step(TRI_STEP_ALLOCATE_SLOW);
   tri_safepoint(&mutator->fast);
-  int64_t since = tri_load_relaxed(&world->collect.allocated_since_bytes);
-  if (since >= tri_load_relaxed(&world->trigger_bytes) || tri_stress_is_due(mutator))
-    world->start_cycle(world, mutator);
+  if (tri_trigger_is_reached(mutator) || tri_stress_is_due(mutator)) world->start_cycle(world, mutator);
 }
 
 // So that a sweep that the collector thread gets no processor for is over when half of the way to the next trigger is
@@ -250,6 +267,7 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t count = tri_refill_run_groups(refill);
   if (count > groups - first) count = groups - first;
   span->next_group = (uint16_t)(first + count);
+  span->claimed = 1;
   span->runs++;
   refill->window->run_span = tri_span_index(&refill->mutator->world->collect.spans, span) + 1;
   refill->window->run_next = (uint8_t)first;

@@ -178,6 +178,16 @@ uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *win
   return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }
 
+uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator) {
+  const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
+  uint64_t bytes = 0;
+  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
+       index = windows[index].loaded_next)
+    if (windows[index].free_slots)
+      bytes += (uint64_t)tri_popcount(windows[index].free_slots) * windows[index].slot_bytes;
+  return bytes;
+}
+
 void tri_mutator_drop_windows(tri_mutator_full *mutator) {
   uint32_t next;
   for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
@@ -188,6 +198,7 @@ void tri_mutator_drop_windows(tri_mutator_full *mutator) {
     *window = (struct tri_window){0};
   }
   mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  mutator->early_until_bytes = 0;
   tri_magazines_forget(mutator);
 }
 

@@ -117,6 +117,7 @@ typedef struct tri_mutator_full {
   uint64_t put_back_bytes;                     // [owner; relaxed read] what did: it was never counted as allocated
   uint64_t accounted_freed_bytes;              // [owner] of freed_bytes, what is in the heap's counters
   int64_t unaccounted_bytes;  // [owner] allocated and not yet in the heap's counters; negative after a drop
+  int64_t early_until_bytes;  // [owner; collector while stopped] below that the trigger is not reached yet
   int64_t sweep_debt_bytes;   // [owner] allocated beside a sweep, and no unit swept for it yet
   tri_barrier_buffer barrier; // last: a page that is not touched before much is recorded
 } tri_mutator_full;
@@ -178,6 +179,8 @@ void tri_mutator_unmap(tri_mutator_full *mutator);
 /// Hands over every loaded window. While the owner is stopped, or by the owner.
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context);
+/// What waits in them: counted as allocated, and free. By the owner.
+uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator);
 /// What waits in windows goes back to its spans, neither allocated nor marked, for the sweep to find. Any allocation
 /// then reaches the slow path. World stopped, or by the owner.
 void tri_mutator_drop_windows(tri_mutator_full *mutator);

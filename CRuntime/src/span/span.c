@@ -199,6 +199,7 @@ static tri_span *tri_span_begin(tri_spans *spans, tri_page_run run) {
   tri_store_relaxed(&span->listed, (uint8_t)0);
   tri_store_relaxed(&span->lent, (uint8_t)0);
   span->fresh = run.fresh;
+  span->claimed = 0;
   tri_store_relaxed(&span->sweep_generation, tri_load_relaxed(&spans->sweep_generation));
   return span;
 }

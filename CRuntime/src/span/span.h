@@ -59,7 +59,7 @@ typedef struct tri_span {
   // [owner of the heap's lone mutator; atomic read] Slots of it were freed with their bit in A cleared, and may be in a
   // magazine: it must not be given back before magazines were emptied, in the stop before its next sweep.
   uint8_t lent;
-  uint8_t unused_too;
+  uint8_t claimed; // [lock:class; sweeps] some of its slots were taken since it was swept, or made
 } tri_span;
 _Static_assert(sizeof(tri_span) == TRI_SPAN_BYTES, "the span table is found by a shift");
 

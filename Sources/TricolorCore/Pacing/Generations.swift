@@ -29,6 +29,8 @@ struct Generations: Sendable {
   /// The same full cycle, and the minor ones since.
   private var epoch = Cost()
   private var minorCyclesInEpoch = 0
+  /// The last ones that cost as much as full ones. A single one says that the thread had to wait for its processor.
+  private var dearMinorCycles = 0
   private var fullCyclesToWait = 3
   private var nextWait = 16
 
@@ -55,17 +57,21 @@ struct Generations: Sendable {
       minorCyclesInEpoch += 1
       minorMarkNs = input.mark_cpu_ns
       let minor = Cost(ns: ns, bytes: input.freed_bytes)
-      epoch = epoch + minor
-      if policy == .automatic && !minor.isClearlyLess(than: full) { stop() }
+      // More than a full one it takes only where its thread waited.
+      epoch = epoch + Cost(ns: min(minor.ns, full.ns), bytes: minor.bytes)
+      dearMinorCycles = minor.isClearlyLess(than: full) ? 0 : dearMinorCycles + 1
+      if policy == .automatic && dearMinorCycles == 2 { stop() }
     } else {
+      fullCyclesToWait = max(0, fullCyclesToWait - 1)
       endEpoch()
       fullGoalBytes = goal
-      full = Cost(ns: fullMarkNs, bytes: goal > input.live_bytes ? goal - input.live_bytes : 0)
+      let room = goal > input.live_bytes ? goal - input.live_bytes : 0
+      full = Cost(ns: max(fullMarkNs, input.mark_cpu_ns), bytes: room)
       epoch = full
       epoch.ns += ns - input.mark_cpu_ns
-      fullCyclesToWait = max(0, fullCyclesToWait - 1)
     }
-    isOn = input.can_keep_marks && wants(fullMarkNs: fullMarkNs, worthwhileNs: worthwhileNs)
+    // What the last full one took counts as well: of a small heap objects are the lesser part.
+    isOn = input.can_keep_marks && wants(fullMarkNs: max(fullMarkNs, full.ns), worthwhileNs: worthwhileNs)
     nextIsMinor = isOn && input.marks_kept && hasRoom(input)
   }
 
@@ -94,6 +100,7 @@ struct Generations: Sendable {
   private mutating func stop() {
     fullCyclesToWait = nextWait
     nextWait = min(4 * nextWait, Self.longestWait)
+    dearMinorCycles = 0
     isOn = false
   }
 }

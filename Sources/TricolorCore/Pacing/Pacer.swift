@@ -56,8 +56,11 @@ public struct Pacer: Sendable {
   static let goalEpochCycles = 8
   static let goalEpochNs: UInt64 = 1_000_000_000
 
-  /// A cycle predicted to mark for less than this is run by the allocating thread itself: waking another one costs more.
-  static let inlineMarkNs: UInt64 = 300_000
+  /// A cycle predicted to mark for less than this is run by a lone allocating thread itself. Another one has to be woken,
+  /// stores are recorded meanwhile, and where no processor is idle it comes milliseconds late: the heap outgrows its goal.
+  /// Against 0.3 ms here replays on a busy machine took 0.86 (sqlite3, python3) to 0.96 (cc1) of the time, at peaks of 38
+  /// to 43 MiB instead of 68 to 82.
+  static let inlineMarkNs: UInt64 = 1_000_000
 
   /// Measured on binary trees of depth 18 (8 MiB live): 60 cycles and 0.74 of jemalloc's time without it.
   static let smallHeapRunwayBytes: UInt64 = 24 << 20
