@@ -123,5 +123,4 @@ void tri_assist_forget(tri_world *world) {
   int64_t pool = tri_load_relaxed(&world->assist_pool_objects);
   TRI_CHECK(pool >= 0, "allocating threads took %lld objects more than the collector marked ahead", (long long)-pool);
   tri_store_relaxed(&world->assist_pool_objects, (int64_t)0);
-  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) mutator->assist_credit = 0;
 }
