@@ -84,6 +84,9 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_UNSEEN_MARK TRI_SWIFT(unseenMark),     ///< an object marked after ephemerons were looked at
   TRI_BREAK_MUTATOR_COUNT TRI_SWIFT(mutatorCount), ///< one mutator counted that no stop will find
   TRI_BREAK_MISSED_END TRI_SWIFT(missedEnd),       ///< a mutator that was not told that marking ended
+  TRI_BREAK_TIE_COUNT TRI_SWIFT(tieCount),         ///< one weak reference or cleanup counted that is not there
+  TRI_BREAK_TIE_LIST TRI_SWIFT(tieList),           ///< the same for one span
+  TRI_BREAK_TIED_OBJECT TRI_SWIFT(tiedObject),     ///< an object with a weak reference or a cleanup that is none
   TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),           ///< a span that forgets that something hangs on its objects
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);

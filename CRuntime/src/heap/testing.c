@@ -118,6 +118,14 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
   case TRI_BREAK_MUTATOR_COUNT: heap->world.mutator_count++; return;
   case TRI_BREAK_MISSED_END: heap->world.mutators->marking_ends--; return;
   case TRI_BREAK_UNSEEN_MARK: collect->marked_objects++; return;
+  case TRI_BREAK_TIE_COUNT: collect->ties.tied++; return;
+  case TRI_BREAK_TIE_LIST: tri_ties_break_count_testing(collect, tri_testing_any_span(heap)); return;
+  case TRI_BREAK_TIED_OBJECT: {
+    // Its other objects are none either, but what hangs on them is looked at first.
+    const tri_span *span = tri_testing_any_span(heap);
+    collect->spans.space.bits.allocated[tri_space_granule(&collect->spans.space, span->start) >> 6] = 0;
+    return;
+  }
   case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
   }
 }
