@@ -109,7 +109,10 @@ struct StopTests {
       let old = mutator.node()
       mutator.root(old)
       let address = UInt(bitPattern: old)
-      let blocked = Flag(), go = Flag(), stored = Flag(), end = Flag()
+      let blocked = Flag()
+      let go = Flag()
+      let stored = Flag()
+      let end = Flag()
       let pointer = Counter()
       let other = TestThread {
         try! heap.attached { mutator in
@@ -152,7 +155,8 @@ struct StopTests {
   @Test("a thread that wakes late from one stop is found standing still by the next ones, and loses nothing")
   func lateSleepers() throws {
     let heap = try TestHeap()
-    let ready = Counter(), done = Flag()
+    let ready = Counter()
+    let done = Flag()
     let threads = (0..<8).map { index in
       TestThread {
         try! heap.attached { mutator in

@@ -212,7 +212,8 @@ extension CrashHeap {
   }
 
   @Test(
-    "verification finds wrong counts, and an object that is none", arguments: [tri_break.tieCount, .tieList, .tiedObject])
+    "verification finds wrong counts, and an object that is none",
+    arguments: [tri_break.tieCount, .tieList, .tiedObject])
   func wrongTies(_ what: tri_break) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       [what = what.rawValue as UInt32] in
