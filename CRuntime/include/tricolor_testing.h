@@ -81,9 +81,14 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_HELD_COUNT TRI_SWIFT(heldCount),         ///< a page that counts as held by the scavenger, and nobody holds
   TRI_BREAK_DROP_WHILE_SWEEPING TRI_SWIFT(dropWhileSweeping), ///< empty spans go back before they are all swept
   TRI_BREAK_HELD_FREED TRI_SWIFT(heldFreed),                  ///< the pages that are held are free as well
-  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool), ///< more marking claimed by allocating threads than was done
-  TRI_BREAK_UNSEEN_MARK TRI_SWIFT(unseenMark), ///< an object marked after ephemerons were looked at
-  TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),       ///< a span that forgets that something hangs on its objects
+  TRI_BREAK_ASSIST_POOL TRI_SWIFT(assistPool),     ///< more marking claimed by allocating threads than was done
+  TRI_BREAK_UNSEEN_MARK TRI_SWIFT(unseenMark),     ///< an object marked after ephemerons were looked at
+  TRI_BREAK_MUTATOR_COUNT TRI_SWIFT(mutatorCount), ///< one mutator counted that no stop will find
+  TRI_BREAK_MISSED_END TRI_SWIFT(missedEnd),       ///< a mutator that was not told that marking ended
+  TRI_BREAK_TIE_COUNT TRI_SWIFT(tieCount),         ///< one weak reference or cleanup counted that is not there
+  TRI_BREAK_TIE_LIST TRI_SWIFT(tieList),           ///< the same for one span
+  TRI_BREAK_TIED_OBJECT TRI_SWIFT(tiedObject),     ///< an object with a weak reference or a cleanup that is none
+  TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),           ///< a span that forgets that something hangs on its objects
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The files of control groups are looked for below this directory, as of now; NULL: where they are.

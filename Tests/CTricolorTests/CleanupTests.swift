@@ -256,6 +256,77 @@ extension TestMutator {
     }
   }
 
+  @Test(
+    "a hundred thousand cleanups and ephemerons of one object are let go of in any order, and what they took is used again",
+    .timeLimit(.minutes(1)), arguments: [false, true])
+  func veryMany(_ forever: Bool) throws {
+    let tally = Tally()
+    let heap = try manual(tally) { $0.verify = 0 }
+    try heap.attached { m in
+      let slot = m.root(m.node())
+      let object = forever ? tri_empty_object() : slot.pointee!
+      let other = m.root(m.node()).pointee!
+      var metadata: UInt64 = 0
+      for round in 0..<4 {
+        var cleanups: [tri_cleanup] = []
+        var ephemerons: [OpaquePointer] = []
+        for _ in 0..<50_000 {
+          cleanups.append(try m.cleanup(object, tally.context, count))
+          ephemerons.append(try m.ephemeron(object, other))
+        }
+        // The oldest first are those farthest down the list; then the newest first, then from the middle.
+        var order = Array(0..<50_000)
+        if round == 1 { order.reverse() }
+        if round >= 2 { order = order.map { ($0 + 25_000) % 50_000 } }
+        for (turn, index) in order.enumerated() {
+          #expect(tri_cleanup_cancel(heap.heap, cleanups[index]))
+          tri_ephemeron_free(heap.heap, ephemerons[index])
+          if turn % 10_000 == 0 {
+            #expect(!tri_cleanup_cancel(heap.heap, cleanups[index]), "cancelled already")
+            tri_testing_verify(heap.heap)
+            // Among very many others.
+            let (weak, cleanup) = (try m.weak(object), try m.cleanup(object, tally.context, count))
+            #expect(m.get(weak) == object)
+            #expect(tri_cleanup_cancel(heap.heap, cleanup))
+            tri_weak_free(heap.heap, weak)
+          }
+        }
+        tri_testing_verify(heap.heap)
+        if round == 0 { metadata = heap.statistics.metadata_bytes }
+      }
+      #expect(heap.statistics.metadata_bytes <= metadata + metadata / 8, "cancelled records are found and used again")
+      try m.cleanup(slot.pointee!, tally.context, count)
+      slot.pointee = nil
+      heap.collect()
+      #expect(tri_cleanups_run(heap.heap, .max) == 1 && tally.count == 1, "what was cancelled does not run")
+    }
+    heap.close()
+  }
+
+  @Test("objects whose cleanups were cancelled far down the list die, are freed, and give their span back")
+  func cancelledAndGone() throws {
+    let tally = Tally()
+    let heap = try manual(tally)
+    try heap.attached { m in
+      for bytes in [16, 100_000] {
+        for freed in [false, true] {
+          let slot = m.root(m.leaf(bytes))
+          let cleanups = try (0..<500).map { _ in try m.cleanup(slot.pointee!, tally.context, count) }
+          // Not more than half of them: they stay in the list.
+          for cleanup in cleanups[..<100] { #expect(tri_cleanup_cancel(heap.heap, cleanup)) }
+          tri_testing_verify(heap.heap)
+          if freed { tri_free(m.pointer, slot.pointee!) }
+          slot.pointee = nil
+          heap.collect()
+          #expect(tri_cleanups_run(heap.heap, .max) == 400)
+          for cleanup in cleanups { #expect(!tri_cleanup_cancel(heap.heap, cleanup)) }
+        }
+      }
+      #expect(heap.liveObjects() == 0 && tally.count == 1600)
+    }
+    heap.close()
+  }
+
   @Test("cleanups of live objects, and those that wait, run with the heap", arguments: [false, true])
   func close(_ manual: Bool) throws {
     let tally = Tally()

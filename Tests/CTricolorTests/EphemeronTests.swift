@@ -17,6 +17,10 @@ extension TestMutator {
   func key(_ ephemeron: OpaquePointer) -> Object? { tri_ephemeron_key(pointer, ephemeron) }
 }
 
+private enum Rounds {
+  static let count = Counter()
+}
+
 @Suite struct EphemeronTests {
   @Test("the value lives as long as the key", arguments: [UInt32(0), 1, 2], [UInt32(0), 1, 2])
   func lives(_ mode: UInt32, _ policy: UInt32) throws {
@@ -85,6 +89,32 @@ extension TestMutator {
       #expect(m.value(forever) != nil && m.value(nothing) == tri_empty_object() && m.value(none) == nil)
       tri_ephemeron_free(heap.heap, forever)
       #expect(heap.liveObjects() == 1)
+    }
+  }
+
+  @Test(
+    "a chain of objects without references is followed in as few rounds as another",
+    .enabled(if: tri_testing_has_steps()), arguments: [UInt32(0), 2])
+  func leafChain(_ mode: UInt32) async {
+    await #expect(processExitsWith: .success) { [mode = mode as UInt32] in
+      let heap = try TestHeap { $0.checkmark = 1 }
+      try heap.attached { m in
+        let outer = tri_scope_begin(m.pointer)
+        let first = m.root(m.leaf(16)).pointee!
+        var last = first
+        for _ in 0..<20_000 {
+          let next = m.root(m.leaf(16)).pointee!
+          _ = try m.ephemeron(last, next)
+          last = next
+        }
+        tri_scope_end(m.pointer, outer)
+        m.root(first)
+        tri_testing_set_step_hook { if $0 == .ephemerons { Rounds.count.add() } }
+        heap.collect(Mode(rawValue: mode)!)
+        tri_testing_set_step_hook(nil)
+        #expect(heap.statistics.live_objects == 20_001)
+        #expect(Rounds.count.count <= 12)
+      }
     }
   }
 

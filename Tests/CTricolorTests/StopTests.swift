@@ -100,6 +100,97 @@ struct StopTests {
     }
   }
 
+  @Test(
+    "the end of a stop touches nobody: who slept through several makes up for them before it runs",
+    arguments: [UInt32(0), 1, 2])
+  func makingUp(_ mode: UInt32) throws {
+    let heap = try TestHeap.keepingMarks()
+    try heap.attached { mutator in
+      let old = mutator.node()
+      mutator.root(old)
+      let address = UInt(bitPattern: old)
+      let blocked = Flag()
+      let go = Flag()
+      let stored = Flag()
+      let end = Flag()
+      let pointer = Counter()
+      let other = TestThread {
+        try! heap.attached { mutator in
+          pointer.add(Int(bitPattern: mutator.pointer))
+          for _ in 0..<10 { _ = mutator.node() }
+          tri_blocking_begin(mutator.pointer)
+          blocked.set()
+          _ = go.wait()
+          tri_blocking_end(mutator.pointer)
+          #expect(mutator.pointer.pointee.request == 0)
+          // Not shading any more; logging, if marks were kept.
+          #expect(mutator.pointer.pointee.barrier & ~4 == 0)
+          mutator.store(mutator.node(), in: Object(bitPattern: address)!)
+          tri_blocking_begin(mutator.pointer)
+          stored.set()
+          _ = end.wait()
+          tri_blocking_end(mutator.pointer)
+        }
+      }
+      #expect(blocked.wait())
+      let sleeper = MutatorPointer(bitPattern: pointer.count)!
+      // An even and an odd number of times that the two maps changed places, and in between handshakes.
+      for cycle in 0..<3 {
+        if cycle == 2 { heap.collect(.background) } else { heap.collect(Mode(rawValue: mode)!) }
+        #expect(sleeper.pointee.request == 1, "the request of the stop that is over")
+        #expect(!tri_testing_barrier_is_on(sleeper))
+      }
+      #expect(heap.isOld(old))
+      go.set()
+      #expect(stored.wait())
+      #expect(sleeper.pointee.old_objects == mutator.pointer.pointee.old_objects)
+      #expect(!heap.isOld(old), "what the other thread stored is written down")
+      heap.collectMinor()
+      #expect(heap.isOld(reference(old)!), "the young object that only the old one refers to")
+      end.set()
+      other.join()
+    }
+  }
+
+  @Test("a thread that wakes late from one stop is found standing still by the next ones, and loses nothing")
+  func lateSleepers() throws {
+    let heap = try TestHeap()
+    let ready = Counter()
+    let done = Flag()
+    let threads = (0..<8).map { index in
+      TestThread {
+        try! heap.attached { mutator in
+          let list = mutator.list(50)
+          ready.add()
+          var turns = 0
+          while !done.isSet {
+            turns += 1
+            if index % 2 == 0 {
+              tri_safepoint(mutator.pointer)
+            } else {
+              tri_blocking_begin(mutator.pointer)
+              if turns % 8 == 0 { pause(milliseconds: 1) }
+              tri_blocking_end(mutator.pointer)
+            }
+            let node = mutator.node()
+            mutator.store(reference(list.pointee!), in: node)
+            mutator.store(node, in: list.pointee!)
+            if turns % 50 == 0 { mutator.store(nil, in: list.pointee!) }
+            if turns % 50 == 49 { #expect(listLength(list.pointee) >= 1) }
+          }
+        }
+      }
+    }
+    #expect(eventually { ready.count == 8 })
+    try heap.attached { _ in
+      // One right after the other: most threads have not run in between.
+      for cycle in 0..<60 { heap.collect(Mode(rawValue: UInt32(cycle % 3))!) }
+    }
+    done.set()
+    for thread in threads { thread.join() }
+    tri_testing_verify(heap.heap)
+  }
+
   @Test("a blocked thread is not waited for")
   func blocked() throws {
     let heap = try TestHeap()

@@ -109,6 +109,30 @@ import Testing
     expect(result, says: "beginning a blocking region inside a blocking region")
   }
 
+  // MARK: Stops
+
+  @Test("a stop that did not look at every mutator")
+  func uncounted() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      tri_testing_break(crash.heap, .mutatorCount)
+      tri_cycle_begin(crash.heap, .background)
+      tri_cycle_stop_world(crash.heap)
+    }
+    expect(result, says: "the world counts as stopped with 0 mutators standing still of 2")
+  }
+
+  @Test("a mutator that runs again with the barrier of a cycle that is over", .enabled(if: tri_testing_has_steps()))
+  func missedEnd() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      tri_testing_break(crash.heap, .missedEnd)
+      tri_blocking_begin(crash.mutator)
+      tri_blocking_end(crash.mutator)
+    }
+    expect(result, says: "runs again and missed the end of marking")
+  }
+
   // MARK: Scopes
 
   @Test("a slot outside any scope")

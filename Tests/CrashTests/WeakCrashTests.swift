@@ -211,6 +211,59 @@ extension CrashHeap {
     expect(retired, says: "is given back before its weak references and cleanups were seen to")
   }
 
+  @Test(
+    "verification finds wrong counts, and an object that is none",
+    arguments: [tri_break.tieCount, .tieList, .tiedObject])
+  func wrongTies(_ what: tri_break) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [what = what.rawValue as UInt32] in
+      let crash = CrashHeap()
+      let scope = tri_scope_begin(crash.mutator)
+      let object = crash.leaf()
+      tri_scope_slot(crash.mutator, object)
+      _ = crash.weak(object)
+      // No window is loaded from here on.
+      crash.collector.gc(.forceBlock)
+      tri_testing_break(crash.heap, tri_break(rawValue: what)!)
+      tri_testing_verify(crash.heap)
+      _ = scope
+    }
+    let sentences: [tri_break: String] = [
+      .tieCount: "2 weak references and cleanups are counted, 1 found",
+      .tieList: "counts 2 weak references and cleanups, 0 of them cancelled, and has 1 and 0",
+      .tiedObject: "has a weak reference, an ephemeron or a cleanup and is no object",
+    ]
+    expect(result, says: sentences[what]!)
+  }
+
+  /// The first word of either cell is the object it hangs on.
+  @Test(
+    "a cell that names another object is found by verification, and when it is freed",
+    arguments: ["a weak reference", "an ephemeron"], [false, true])
+  func wrongCell(_ kind: String, _ freed: Bool) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [kind = kind as String, freed = freed as Bool] in
+      let crash = CrashHeap()
+      let scope = tri_scope_begin(crash.mutator)
+      let (object, other) = (crash.leaf(), crash.leaf())
+      tri_scope_slot(crash.mutator, object)
+      tri_scope_slot(crash.mutator, other)
+      let weak = kind == "a weak reference"
+      let cell = weak ? crash.weak(object) : crash.ephemeron(object)
+      UnsafeMutableRawPointer(cell).storeBytes(of: UInt(bitPattern: other), as: UInt.self)
+      if freed && weak { tri_weak_free(crash.heap, cell) }
+      if freed && !weak { tri_ephemeron_free(crash.heap, cell) }
+      tri_testing_verify(crash.heap)
+      _ = scope
+    }
+    switch (kind, freed) {
+    case ("an ephemeron", true): expect(result, says: "the ephemeron 0x", "is not where its key is")
+    case ("an ephemeron", false): expect(result, says: "the ephemeron of 0x", "has another key")
+    case (_, true): expect(result, says: "the weak reference 0x", "is not where its object is")
+    default: expect(result, says: "the weak reference to 0x", "refers to another object")
+    }
+  }
+
   @Test("ephemerons looked at in phase off")
   func lookedAtInOff() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -120,17 +120,30 @@ static void tri_tracer_read(tri_tracer *tracer, uint64_t offset) {
   if (tri_span_has_ties(span)) tri_ties_each_value(tracer->collect, object, tri_tracer_value, tracer);
 }
 
+static void tri_tracer_drain(tri_tracer *tracer) {
+  uint64_t offset;
+  while (tri_tracer_pop(tracer, &offset)) tri_tracer_read(tracer, offset);
+}
+
+static void tri_tracer_ephemeron(void *context, uintptr_t key, uintptr_t value) {
+  tri_tracer *tracer = context;
+  if (tri_key_is_marked(tracer->collect, key)) tri_tracer_value(tracer, value);
+}
+
 void tri_ephemerons_trace(tri_collect *collect) {
   tri_tracer tracer = {collect, NULL};
-  uint64_t offset;
   tri_grey_worker_begin(&collect->grey);
   for (tri_grey_chunk *chunk; (chunk = tri_grey_take(&collect->grey, false));) {
     // What is left of a long object is read as the whole of it.
     for (uint64_t index = 0; index < chunk->count; index++) {
       tri_tracer_read(&tracer, chunk->items[index] & ~(uint64_t)TRI_GREY_TAGS);
-      while (tri_tracer_pop(&tracer, &offset)) tri_tracer_read(&tracer, offset);
+      tri_tracer_drain(&tracer);
     }
     tri_grey_chunk_recycle(&collect->grey, chunk);
   }
+  // A value without references was marked and is in no chunk, and may be the key of the next: a chain of such is found
+  // by its first white link.
+  tri_ephemerons_each(collect, tri_tracer_ephemeron, &tracer);
+  tri_tracer_drain(&tracer);
   tri_grey_worker_end(&collect->grey);
 }

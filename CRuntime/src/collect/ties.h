@@ -4,7 +4,9 @@
 // with ties says so in its duties, so that others cost nothing.
 //
 //   unused -> tied                 [tri_tie_add]
-//   tied -> unused                 [tri_tie_remove: the holder let go; or the object ended]
+//   tied -> unused                 [the holder let go; or the object ended]
+//   tied -> cancelled -> unused    [the holder let go, and the record is far down its list: whoever walks that takes it
+//                                   out, at the latest when half of the span's records are cancelled]
 //   tied -> pending -> unused      [a cleanup whose object ended; tri_ties_take_pending]
 //
 // An object ends when the sweep of its span finds it dead, or in tri_free(), or when its heap is closed. Then its weak
@@ -12,8 +14,10 @@
 //
 // Invariants  a tied object is allocated. Ties end before the object's destroy callback runs and before its slot or
 //             pages are used again: a span is listed, or retired, after tri_ties_sweep().
-//             A cell's object is cleared under the lock only, so under it a cell that is not cleared names an object
-//             whose span tells whether it is alive (tri_tie_target).
+//             In a list weak references come first; there is one for each slot at most. So what is added, removed or
+//             looked for is among the first, or cancelled without a look: no operation grows with the ties of its
+//             object. A cell's object is cleared under the lock only, so under it a cell that is not cleared names an
+//             object whose span tells whether it is alive (tri_tie_target).
 // Callers     adding and removing: any thread; ending: the sweeper, tri_free(), the heap.
 // Not here    how ephemerons keep values alive (ephemerons.h), who runs cleanups (heap/cleanups.c).
 #ifndef TRI_COLLECT_TIES_H
@@ -25,9 +29,9 @@
 struct tri_collect;
 
 typedef enum tri_tie_kind {
-  TRI_TIE_NONE,
+  TRI_TIE_NONE,      // unused, pending, or in a list: a cleanup that was cancelled
   TRI_TIE_WEAK,      // payload: the tri_weak
-  TRI_TIE_EPHEMERON, // payload: the tri_ephemeron
+  TRI_TIE_EPHEMERON, // payload: the tri_ephemeron; cancelled if that says that it is unused
   TRI_TIE_CLEANUP,   // payload: the context; where function is 0, the tri_tie_call
 } tri_tie_kind;
 
@@ -39,6 +43,9 @@ enum {
   TRI_TIE_RECORDS_MAX = (1 << 28) - TRI_TIE_CHUNK_RECORDS,
   TRI_TIE_FUNCTIONS = 63,  // beyond them a cleanup has its function beside it
   TRI_TIE_SPANS_LOG2 = 10, // spans of a page of the table of spans
+  TRI_TIE_NEAR = 32,       // records that are looked through for one to be removed: smaller leaves more cancelled ones
+  TRI_TIE_CANCELLED_MIN = 64,  // of a span, before they are looked for
+  TRI_TIE_SWEPT_AT_ONCE = 256, // records a sweep looks at under one lock
   TRI_TIE_NEXT_MASK = (1 << 28) - 1,
   TRI_TIE_SERIAL_MASK = (1 << 24) - 1,
 };
@@ -82,8 +89,9 @@ typedef struct tri_ephemeron_block {
 _Static_assert(sizeof(tri_ephemeron_block) == 4096, "a block is one page");
 
 typedef struct tri_span_ties {
-  uint32_t *heads; // by bucket; NULL: none
-  uint32_t count;
+  uint32_t *heads;    // by bucket; NULL: none
+  uint32_t count;     // of records in its lists
+  uint32_t cancelled; // of those
 } tri_span_ties;
 
 typedef struct tri_ties {
@@ -117,14 +125,18 @@ void tri_ties_destroy(tri_ties *ties);
 /// Ties something to an object. 0, and nothing changed, when memory is refused. Holds the lock.
 uint32_t tri_tie_add_locked(struct tri_collect *collect, const tri_object_place *place, tri_tie_kind kind,
                             uint32_t function, uint64_t payload);
-/// The tie of this kind and payload at an object, as record index; 0 if there is none. Holds the lock.
-uint32_t tri_tie_find_locked(struct tri_collect *collect, uintptr_t object, tri_tie_kind kind, uint64_t payload);
 /// The object's weak cell, or NULL. Holds the lock.
 struct tri_weak *tri_tie_weak_of_locked(struct tri_collect *collect, const tri_object_place *place);
-/// Whether a record is tied to this object. Holds the lock.
-bool tri_tie_is_on_locked(struct tri_collect *collect, uintptr_t object, uint32_t record);
-/// Unties a record that is tied to this object. Holds the lock.
-void tri_tie_remove_locked(struct tri_collect *collect, uintptr_t object, uint32_t record);
+/// Unties the object's weak cell; false if it is not there. Holds the lock.
+bool tri_tie_remove_weak_locked(struct tri_collect *collect, uintptr_t object, const struct tri_weak *cell);
+/// Unties a cell from its key and recycles it; false, and nothing changed, if it is seen not to be there. Holds the
+/// lock.
+bool tri_tie_remove_ephemeron_locked(struct tri_collect *collect, struct tri_ephemeron *cell);
+/// The tie of a cleanup that was added to this object as this record with this serial and neither ended nor was
+/// cancelled; or NULL. Holds the lock.
+const tri_tie *tri_tie_cleanup_locked(struct tri_collect *collect, uintptr_t object, uint32_t record, uint32_t serial);
+/// Unties it. Holds the lock.
+void tri_tie_remove_cleanup_locked(struct tri_collect *collect, uintptr_t object, uint32_t record);
 tri_tie *tri_tie_at(const tri_ties *ties, uint32_t record);
 
 /// Cells; NULL when memory is refused. Hold the lock.
@@ -161,6 +173,8 @@ void tri_ties_each_value(struct tri_collect *collect, uintptr_t object, void (*e
                          void *context);
 /// The header's invariants, as code; traps.
 void tri_ties_check(struct tri_collect *collect);
+/// Makes the count of a span with ties wrong.
+void tri_ties_break_count_testing(struct tri_collect *collect, const tri_span *span);
 
 static inline bool tri_span_has_ties(const tri_span *span) {
   return (tri_load_acquire(&span->duties) & TRI_SPAN_HAS_TIES) != 0;

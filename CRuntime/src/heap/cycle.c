@@ -134,7 +134,9 @@ static void tri_cycle_enter_termination_from_off(tri_heap *heap) {
   heap->world.collect.mark_limit_bytes = heap->world.collect.spans.space.committed_bytes;
   heap->cycle.mark_ns = tri_clock_ns();
   for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
-    tri_mutator_set_barrier(mutator, true, mutator->stack_grey);
+    bool grey = mutator->stack_grey;
+    tri_mutator_follow(mutator); // its thread may not have run since the last stop
+    tri_mutator_set_barrier(mutator, true, grey);
     tri_remember_share(&heap->world.collect, &mutator->remembered);
     mutator->allocates_black = true;
   }
@@ -147,8 +149,7 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   bool keeps_marks = tri_load_relaxed(&heap->world.keep_marks) && tri_cycle_can_keep_marks(heap);
   tri_store_relaxed(&heap->world.collect.marks_kept, (uint16_t)keeps_marks);
   if (keeps_marks) tri_collect_note(&heap->world.collect.keeps_seen);
-  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next)
-    tri_mutator_set_barrier(mutator, false, false);
+  tri_world_end_marking(&heap->world);
   tri_assist_forget(&heap->world);
   heap->world.blackening = false;
   tri_store_relaxed(&heap->world.collect.mark_limit_bytes, (uint64_t)0);
@@ -175,11 +176,12 @@ static void tri_cycle_leave_abandoned(tri_heap *heap) {
   tri_store_relaxed(&world->collect.mark_limit_bytes, (uint64_t)0);
   tri_grey_renew(&world->collect.grey);
   tri_remembered_discard(&world->collect);
+  tri_world_end_marking(world);
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
     mutator->barrier.count = 0;
     // Its chunk may be in the list as well, as the owner was about to forget it: it is not used again.
     mutator->remembered = NULL;
-    tri_mutator_set_barrier(mutator, false, false);
+    tri_mutator_follow(mutator);
   }
 }
 
@@ -335,12 +337,13 @@ static void tri_cycle_recover(tri_heap *heap) {
 }
 
 static void tri_cycle_flush_all(tri_heap *heap) {
-  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
+  for (tri_mutator_full *mutator = heap->world.unsettled; mutator; mutator = mutator->next_unsettled) {
     tri_barrier_flush(&mutator->barrier, &heap->world.collect);
-    if (mutator->stack_grey || heap->world.dijkstra) tri_mutator_shade(mutator);
+    if (mutator->stack_grey) tri_mutator_shade(mutator);
   }
   // Barriered roots need no second look under the hybrid barrier; Dijkstra's scans them all again, stacks included.
   if (heap->world.dijkstra) {
+    for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) tri_mutator_shade(mutator);
     tri_roots_shade(&heap->world.roots, &heap->world.collect, false);
     tri_fibers_reset(&heap->world);
   }
@@ -406,6 +409,24 @@ void tri_cycle_mark_stopped(tri_heap *heap) {
   tri_cycle_follow_ephemerons(heap, tri_cycle_mark_and_recover);
 }
 
+static void tri_cycle_assert_mutator_complete(const tri_mutator_full *mutator) {
+  TRI_CHECK(mutator->barrier.count == 0,
+            "phase markTermination: marking ends with %u words in the barrier buffer of thread %llu",
+            mutator->barrier.count, (unsigned long long)mutator->thread_id);
+  TRI_CHECK(!mutator->stack_grey, "phase markTermination: marking ends with the stack of thread %llu not scanned",
+            (unsigned long long)mutator->thread_id);
+}
+
+// The stop looked at every mutator as it came to stand still, which it asserts; those that had nothing in their buffers
+// and a black stack then have it now. A stop that scans all stacks looks at all again.
+static void tri_cycle_assert_mutators_complete(const tri_world *world, bool all) {
+  for (const tri_mutator_full *mutator = world->unsettled; mutator; mutator = mutator->next_unsettled)
+    tri_cycle_assert_mutator_complete(mutator);
+  if (!all && !TRI_CHECKS) return;
+  for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+    tri_cycle_assert_mutator_complete(mutator);
+}
+
 void tri_cycle_assert_marking_complete(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK_TERMINATION);
   TRI_CHECK(tri_grey_is_empty(&heap->world.collect.grey) && !tri_grey_has_overflowed(&heap->world.collect.grey),
@@ -415,13 +436,8 @@ void tri_cycle_assert_marking_complete(tri_heap *heap) {
             "phase markTermination: marking ends with %llu objects marked, and ephemerons were looked at after %lld",
             (unsigned long long)heap->world.collect.marked_objects,
             (long long)heap->world.collect.ties.marks_looked_at);
-  for (const tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
-    TRI_CHECK(mutator->barrier.count == 0,
-              "phase markTermination: marking ends with %u words in the barrier buffer of thread %llu",
-              mutator->barrier.count, (unsigned long long)mutator->thread_id);
-    TRI_CHECK(!mutator->stack_grey, "phase markTermination: marking ends with the stack of thread %llu not scanned",
-              (unsigned long long)mutator->thread_id);
-  }
+  bool forced = heap->cycle.mode != TRI_MODE_BACKGROUND || heap->world.policy == TRI_BARRIER_STOP_THE_WORLD;
+  tri_cycle_assert_mutators_complete(&heap->world, forced || heap->world.dijkstra);
   tri_fibers_assert_black(&heap->world);
   tri_step(TRI_STEP_MARKING_COMPLETE);
 }
@@ -477,10 +493,7 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   bits->allocated = bits->marked;
   bits->marked = allocated;
   heap->cycle.sweep_ns = tri_clock_ns();
-  for (tri_mutator_full *mutator = heap->world.mutators; mutator; mutator = mutator->next) {
-    mutator->fast.old_objects = bits->marked;
-    tri_mutator_account(mutator);
-  }
+  tri_world_end_marking(&heap->world); // the old objects are in another map
   int64_t since = __atomic_exchange_n(&collect->allocated_since_bytes, 0, __ATOMIC_RELAXED);
   int64_t before = heap->cycle.allocated_before_marking_bytes;
   bool concurrent = heap->cycle.mode == TRI_MODE_BACKGROUND && since > before;

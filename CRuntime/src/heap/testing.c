@@ -52,7 +52,9 @@ uint32_t tri_testing_barrier_words(tri_mutator *mutator) {
   return tri_mutator_of(mutator)->barrier.count;
 }
 bool tri_testing_barrier_is_on(tri_mutator *mutator) {
-  return (mutator->barrier & TRI_SHADES_ANY) != 0;
+  const tri_mutator_full *full = tri_mutator_of(mutator);
+  // One that is behind turns it off before it runs.
+  return (mutator->barrier & TRI_SHADES_ANY) != 0 && full->marking_ends == full->world->marking_ends;
 }
 bool tri_testing_stack_is_grey(tri_mutator *mutator) {
   return tri_mutator_of(mutator)->stack_grey;
@@ -113,7 +115,17 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
       collect->spans.space.chunks[chunk].free[0] = ~UINT64_C(0);
     return;
   case TRI_BREAK_ASSIST_POOL: heap->world.assist_pool_objects = -1; return;
+  case TRI_BREAK_MUTATOR_COUNT: heap->world.mutator_count++; return;
+  case TRI_BREAK_MISSED_END: heap->world.mutators->marking_ends--; return;
   case TRI_BREAK_UNSEEN_MARK: collect->marked_objects++; return;
+  case TRI_BREAK_TIE_COUNT: collect->ties.tied++; return;
+  case TRI_BREAK_TIE_LIST: tri_ties_break_count_testing(collect, tri_testing_any_span(heap)); return;
+  case TRI_BREAK_TIED_OBJECT: {
+    // Its other objects are none either, but what hangs on them is looked at first.
+    const tri_span *span = tri_testing_any_span(heap);
+    collect->spans.space.bits.allocated[tri_space_granule(&collect->spans.space, span->start) >> 6] = 0;
+    return;
+  }
   case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
   }
 }

@@ -139,5 +139,4 @@ void tri_assist_forget(tri_world *world) {
   TRI_CHECK(pool >= 0, "allocating threads took %lld objects more than the collector marked ahead", (long long)-pool);
   tri_store_relaxed(&world->assist_pool_objects, (int64_t)0);
   tri_grey_ask_no_more(&world->collect.grey);
-  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) mutator->assist_credit = 0;
 }

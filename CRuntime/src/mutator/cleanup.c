@@ -31,11 +31,11 @@ bool tri_cleanup_cancel(tri_heap *heap, tri_cleanup cleanup) {
   tri_lock_acquire(&ties->lock);
   // From the stop on an object without a mark has ended, swept or not.
   uintptr_t object = cleanup.object;
-  bool found = record && tri_tie_is_on_locked(collect, object, record) && tri_tie_target_locked(collect, &object) &&
-               tri_cleanup_name(ties, record) == cleanup.record;
+  const tri_tie *tie = tri_tie_cleanup_locked(collect, object, record, (uint32_t)(cleanup.record >> 32));
+  bool found = tie && tri_tie_target_locked(collect, &object);
   if (found) {
-    tri_tie_unpack_call_locked(collect, tri_tie_at(ties, record)->function, tri_tie_at(ties, record)->payload);
-    tri_tie_remove_locked(collect, object, record);
+    tri_tie_unpack_call_locked(collect, tie->function, tie->payload);
+    tri_tie_remove_cleanup_locked(collect, object, record);
   }
   tri_lock_release(&ties->lock);
   return found;

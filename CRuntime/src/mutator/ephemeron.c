@@ -67,12 +67,11 @@ void tri_ephemeron_free(tri_heap *heap, tri_ephemeron *ephemeron) {
   tri_lock_acquire(&collect->ties.lock);
   uintptr_t key = ephemeron->key;
   TRI_CHECK(key != TRI_EPHEMERON_UNUSED, "freeing the ephemeron %p, which was freed already", (void *)ephemeron);
-  if (key && tri_space_contains(&collect->spans.space, key)) {
-    uint32_t record = tri_tie_find_locked(collect, key, TRI_TIE_EPHEMERON, (uint64_t)(uintptr_t)ephemeron);
-    TRI_CHECK(record, "the ephemeron %p is not where its key is", (void *)ephemeron);
-    tri_tie_remove_locked(collect, key, record);
-  }
   if (key) tri_store_relaxed(&collect->ties.ephemerons, collect->ties.ephemerons - 1);
-  tri_ephemeron_recycle_locked(&collect->ties, ephemeron);
+  if (key && tri_space_contains(&collect->spans.space, key))
+    TRI_CHECK(tri_tie_remove_ephemeron_locked(collect, ephemeron), "the ephemeron %p is not where its key is",
+              (void *)ephemeron);
+  else
+    tri_ephemeron_recycle_locked(&collect->ties, ephemeron);
   tri_lock_release(&collect->ties.lock);
 }

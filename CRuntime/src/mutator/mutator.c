@@ -34,8 +34,25 @@ static uint32_t tri_barrier_while_marking(const tri_mutator_full *mutator) {
 void tri_mutator_set_barrier(tri_mutator_full *mutator, bool marking, bool stack_grey) {
   mutator->stack_grey = stack_grey;
   if (!marking) mutator->allocates_black = false;
-  uint32_t between_cycles = mutator->world->collect.marks_kept ? TRI_LOGS_OLD : 0;
+  uint32_t between_cycles = tri_load_relaxed(&mutator->world->collect.marks_kept) ? TRI_LOGS_OLD : 0;
   mutator->fast.barrier = marking ? tri_barrier_while_marking(mutator) : between_cycles;
+}
+
+void tri_mutator_follow(tri_mutator_full *mutator) {
+  const tri_world *world = mutator->world;
+  if (mutator->marking_ends == world->marking_ends) return;
+  mutator->marking_ends = world->marking_ends;
+  tri_mutator_set_barrier(mutator, false, false);
+  mutator->fast.old_objects = world->collect.spans.space.bits.marked;
+  mutator->assist_credit = 0;
+  mutator->early_until_bytes = 0;
+}
+
+bool tri_mutator_is_settled(const tri_mutator_full *mutator) {
+  return !mutator->stack_grey && mutator->barrier.count == 0 &&
+         mutator->loaded_windows == (uint32_t)TRI_WINDOW_LIST_END && !mutator->magazines_used &&
+         mutator->unaccounted_bytes == 0 && mutator->freed_bytes == mutator->accounted_freed_bytes &&
+         mutator->logged_stores == 0;
 }
 
 static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {

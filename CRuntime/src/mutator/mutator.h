@@ -4,6 +4,11 @@
 //   blocked -> running            [tri_blocking_end]
 //   blocked -> held -> blocked    [the collector, while it works on the mutator or stops the world]
 //   running -> parked -> running  [tri_safepoint_slow, during a stop]
+//   held -> running               [its thread, under the world lock, once the stop it was held for is over]
+//
+// A stop's end touches no mutator: `stopping` is no more, and each that runs again makes up for what it slept through
+// (tri_mutator_follow). So one that is parked, or held by a stop that is over, may be behind; a running or blocked one
+// never is.
 //
 // Invariants  only the owner writes windows, buffer and scopes, except that the collector may while the owner is
 //             parked or held. A mutator is one mapping: header, then windows (tricolor_fast.h).
@@ -90,6 +95,9 @@ typedef struct tri_mutator_full {
   tri_handshake_function *handshake;        // [lock:world] what to do at the next safepoint; NULL when done
   void *handshake_context;                  // [lock:world]
   bool handshake_running;                   // [lock:world] the owner is at it
+  bool awaited;                             // [lock:world] by the stop that is wanted
+  struct tri_mutator_full *next_unsettled;  // [stw] world.h
+  uint64_t marking_ends;                    // [owner; collector while stopped] of the world, as far as it followed
   const char *busy; // [owner] what must not be interrupted by a signal handler that does the like; NULL: nothing
 
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
@@ -168,6 +176,13 @@ enum {
   // Behind the windows, in the same mapping (magazine.h).
   TRI_MUTATOR_MAGAZINES_OFFSET = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
 };
+
+/// Makes up for the ends of marking that it stood still for: barrier off, what it allocates white, the map of the old
+/// objects the one of now. The owner under the world lock, or the collector while it is stopped.
+void tri_mutator_follow(tri_mutator_full *mutator);
+/// Whether a stop has nothing to see to here: nothing recorded, nothing loaded, nothing uncounted, the stack black.
+/// While the owner is stopped.
+bool tri_mutator_is_settled(const tri_mutator_full *mutator);
 
 /// Maps and initialises a mutator for the calling thread, or takes one that was retired; NULL when memory is refused.
 tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise);

@@ -30,11 +30,9 @@ void tri_weak_free(tri_heap *heap, tri_weak *weak) {
   tri_lock_acquire(&collect->ties.lock);
   TRI_CHECK(weak->count, "freeing the weak reference %p, which was freed already", (void *)weak);
   if (--weak->count == 0) {
-    uint64_t payload = (uint64_t)(uintptr_t)weak;
     bool tied = weak->object && tri_space_contains(&collect->spans.space, weak->object);
-    uint32_t record = tied ? tri_tie_find_locked(collect, weak->object, TRI_TIE_WEAK, payload) : 0;
-    TRI_CHECK(!tied || record, "the weak reference %p is not where its object is", (void *)weak);
-    if (record) tri_tie_remove_locked(collect, weak->object, record);
+    TRI_CHECK(!tied || tri_tie_remove_weak_locked(collect, weak->object, weak),
+              "the weak reference %p is not where its object is", (void *)weak);
     tri_weak_recycle_locked(&collect->ties, weak);
   }
   tri_lock_release(&collect->ties.lock);

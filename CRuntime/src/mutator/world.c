@@ -137,10 +137,44 @@ tri_mutator *tri_current_mutator(tri_heap *heap) {
 
 // ---- States ----
 
-static void tri_world_note_arrival(tri_world *world, const tri_mutator_full *mutator) {
+static bool tri_mutator_is_still(tri_mutator_full *mutator) {
+  uint32_t blocked = TRI_MUTATOR_BLOCKED;
+  if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return true;
+  return blocked == TRI_MUTATOR_HELD || blocked == TRI_MUTATOR_PARKED;
+}
+
+static void tri_world_list_unsettled(tri_world *world, tri_mutator_full *mutator) {
+  mutator->next_unsettled = world->unsettled;
+  world->unsettled = mutator;
+}
+
+// Stays as it is from now until the stop is over: looked at here, before the stop is complete.
+static void tri_world_count_still_locked(tri_world *world, tri_mutator_full *mutator) {
+  world->still++;
+  if (!tri_mutator_is_settled(mutator)) tri_world_list_unsettled(world, mutator);
+}
+
+// The last one whom a stop waits for wakes it; forks and handshakes look for themselves.
+static void tri_world_arrive_locked(tri_world *world, tri_mutator_full *mutator) {
+  bool last = true;
+  if (mutator->awaited) {
+    mutator->awaited = false;
+    tri_world_count_still_locked(world, mutator);
+    tri_stops_note_arrival(&world->stops, mutator->thread_id);
+    last = --world->awaited == 0;
+  }
+  if (last) pthread_cond_broadcast(&world->arrived);
+}
+
+static void tri_world_note_blocked(tri_world *world, tri_mutator_full *mutator) {
   tri_lock_acquire(&world->lock);
-  if (world->stopping && !world->stopped && !world->forking) tri_stops_note_arrival(&world->stops, mutator->thread_id);
-  pthread_cond_broadcast(&world->arrived);
+  if (mutator->awaited) {
+    // Held before it is counted: it could run again.
+    bool still = tri_mutator_is_still(mutator);
+    TRI_ASSERT(still);
+    (void)still;
+  }
+  tri_world_arrive_locked(world, mutator);
   tri_lock_release(&world->lock);
 }
 
@@ -165,23 +199,54 @@ static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_p
   // Pairs with the collector's compare-exchange to held: it then sees stack pointer, registers and windows.
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_BLOCKED);
   // The collector may have asked before it could see us blocked, and be asleep.
-  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_arrival(mutator->world, mutator);
+  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_blocked(mutator->world, mutator);
 }
 
-// false while the collector holds it.
+static void tri_assert_follows(const tri_mutator_full *mutator) {
+  // Debug builds only: in others setting a mutator aside and taking it back touches one cache line of it.
+  TRI_CHECK(!TRI_CHECKS || mutator->marking_ends == mutator->world->marking_ends,
+            "thread %" PRIu64 " runs again and missed the end of marking", mutator->thread_id);
+}
+
+// false while it is held, or not taken back yet from a stop that held it.
 static bool tri_mutator_try_set_running(tri_mutator_full *mutator) {
   uint32_t blocked = TRI_MUTATOR_BLOCKED;
   if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) return false;
   // Stale registers would keep garbage alive at the next stop.
   mutator->registers = (tri_registers){{0}};
+  tri_assert_follows(mutator);
   return true;
 }
 
+// The stop that it was parked or held for is over; it runs again. By its owner, or by a handshake in its place.
+static void tri_mutator_make_up_locked(tri_mutator_full *mutator) {
+  TRI_ASSERT(!mutator->world->stopping);
+  tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_STOP);
+  tri_mutator_follow(mutator);
+}
+
+static bool tri_mutator_take_back_locked(tri_mutator_full *mutator) {
+  if (mutator->world->stopping) return false;
+  uint32_t held = TRI_MUTATOR_HELD;
+  tri_mutator_make_up_locked(mutator);
+  tri_compare_exchange_ordered(&mutator->state, &held, (uint32_t)TRI_MUTATOR_BLOCKED);
+  return tri_mutator_try_set_running(mutator);
+}
+
+// false while a stop is wanted or in force.
+static bool tri_mutator_take_back(tri_mutator_full *mutator) {
+  if (tri_mutator_try_set_running(mutator)) return true;
+  tri_lock_acquire(&mutator->world->lock);
+  bool taken = tri_mutator_take_back_locked(mutator);
+  tri_lock_release(&mutator->world->lock);
+  return taken;
+}
+
 static void tri_mutator_set_running(tri_mutator_full *mutator) {
-  if (tri_mutator_try_set_running(mutator)) return;
+  if (tri_mutator_take_back(mutator)) return;
   tri_world *world = mutator->world;
   tri_lock_acquire(&world->lock);
-  while (!tri_mutator_try_set_running(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
+  while (!tri_mutator_take_back_locked(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
   tri_lock_release(&world->lock);
   tri_world_wake_some(world);
 }
@@ -206,7 +271,7 @@ static tri_mutator_full *tri_thread_take_back(void) {
   for (uint32_t index = 0; index < tri_thread.count; index++) {
     tri_mutator_full *mutator = tri_thread_mutator_at(index);
     if (!mutator->away) continue;
-    if (!tri_mutator_try_set_running(mutator)) return mutator;
+    if (!tri_mutator_take_back(mutator)) return mutator;
     mutator->away = false;
   }
   return NULL;
@@ -215,9 +280,9 @@ static tri_mutator_full *tri_thread_take_back(void) {
 static void tri_mutator_wait_while_held(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_lock_acquire(&world->lock);
-  while (tri_load_ordered(&mutator->state) == TRI_MUTATOR_HELD) tri_lock_wait(&world->lock, &world->resumed, 0);
+  bool waited = tri_world_wait_for_start_locked(world);
   tri_lock_release(&world->lock);
-  tri_world_wake_some(world);
+  if (waited) tri_world_wake_some(world);
 }
 
 // While this thread waits to have one back, none of the others runs either: a fork holds all heaps at once.
@@ -270,7 +335,7 @@ void tri_blocking_end(tri_mutator *mutator) {
   TRI_CHECK(full->blocking, "ending a blocking region that was not begun");
   tri_step(TRI_STEP_BLOCKING_END);
   // Only a wait sets the thread's other mutators aside.
-  if (!tri_mutator_try_set_running(full)) tri_thread_with_stack(tri_blocking_end_held, full);
+  if (!tri_mutator_take_back(full)) tri_thread_with_stack(tri_blocking_end_held, full);
   full->blocking = false;
   tri_safepoint(mutator);
 }
@@ -314,9 +379,9 @@ static void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {
 static bool tri_mutator_park_locked(tri_mutator_full *mutator) {
   tri_world *world = mutator->world;
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_PARKED);
-  if (!world->forking) tri_stops_note_arrival(&world->stops, mutator->thread_id);
-  pthread_cond_broadcast(&world->arrived);
+  tri_world_arrive_locked(world, mutator);
   bool waited = tri_world_wait_for_start_locked(world);
+  tri_mutator_make_up_locked(mutator);
   tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_RUNNING);
   return waited;
 }
@@ -344,7 +409,11 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_lock_acquire(&world->lock);
   while (tri_load_ordered(&mutator->fast.request)) {
     if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
-    if (!world->stopping) continue;
+    if (!world->stopping) {
+      // Of a stop that did not wait for this thread: a fork's, while it runs a cycle.
+      tri_mutator_make_up_locked(mutator);
+      continue;
+    }
     tri_mutator_lay_down_unlocked(mutator);
     waited |= tri_mutator_park_locked(mutator);
   }
@@ -365,12 +434,6 @@ void tri_safepoint_slow(tri_mutator *mutator) {
 }
 
 // ---- Meeting all of them ----
-
-static bool tri_mutator_is_still(tri_mutator_full *mutator) {
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return true;
-  return blocked == TRI_MUTATOR_HELD || blocked == TRI_MUTATOR_PARKED;
-}
 
 static void tri_mutator_let_go(tri_mutator_full *mutator) {
   uint32_t held = TRI_MUTATOR_HELD;
@@ -401,14 +464,14 @@ static bool tri_mutator_is_caller(const tri_mutator_full *mutator) {
 // One mutator's part of a handshake, if it can be done here.
 static bool tri_handshake_try_locked(tri_mutator_full *mutator) {
   if (!mutator->handshake) return true;
-  if (mutator->handshake_running) return false;
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return false;
+  // Held by a stop: for now a fork's. A parked owner does it as it wakes up.
+  if (mutator->handshake_running || mutator->world->stopping || !tri_mutator_is_still(mutator)) return false;
+  if (tri_load_relaxed(&mutator->state) == TRI_MUTATOR_PARKED) return false;
+  tri_mutator_make_up_locked(mutator);
   mutator->handshake(mutator, mutator->handshake_context);
   mutator->handshake = NULL;
   tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_HANDSHAKE);
   tri_mutator_let_go(mutator);
-  pthread_cond_broadcast(&mutator->world->resumed);
   return true;
 }
 
@@ -445,6 +508,31 @@ void tri_world_lock_between_forks(tri_world *world) {
   tri_world_wake_some(world);
 }
 
+static const tri_mutator_full *tri_world_any_awaited_locked(const tri_world *world) {
+  const tri_mutator_full *mutator = world->mutators;
+  while (!mutator->awaited) mutator = mutator->next;
+  return mutator;
+}
+
+// What there is to do for each mutator is done here, or by itself on its way to the stop: from the last arrival to the
+// release only those are looked at that are not settled.
+static void tri_world_request_stop_locked(tri_world *world) {
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    if (tri_mutator_is_caller(mutator)) {
+      world->stopper = mutator;
+      continue;
+    }
+    tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
+    mutator->awaited = !tri_mutator_is_still(mutator);
+    if (mutator->awaited)
+      world->awaited++;
+    else
+      tri_world_count_still_locked(world, mutator);
+  }
+  // It still runs.
+  if (world->stopper) tri_world_list_unsettled(world, world->stopper);
+}
+
 void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   tri_step(TRI_STEP_STOP_REQUEST);
   uint64_t next_warning_ms = TRI_FIRST_WARNING_MS;
@@ -454,32 +542,22 @@ void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   tri_stops_begin(&world->stops, cause, world->mutator_count);
   world->stopping = true;
   world->stopper_token = tri_thread_token();
-  world->stopper = NULL;
-  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
-    if (tri_mutator_is_caller(mutator))
-      world->stopper = mutator;
-    else
-      tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
-  }
-  for (;;) {
-    tri_mutator_full *late = NULL;
-    for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
-      if (mutator != world->stopper && !tri_mutator_is_still(mutator)) late = mutator;
-    if (!late) break;
-    tri_world_await_locked(world, late, world->stops.current.requested_ns, &next_warning_ms, "stop");
-  }
+  tri_world_request_stop_locked(world);
+  while (world->awaited)
+    tri_world_await_locked(world, tri_world_any_awaited_locked(world), world->stops.current.requested_ns,
+                           &next_warning_ms, "stop");
   world->stops.current.stopped_ns = tri_clock_ns();
+  TRI_CHECK(world->still + (world->stopper != NULL) == world->mutator_count,
+            "the world counts as stopped with %u mutators standing still of %u", world->still, world->mutator_count);
   world->stopped = true;
   tri_lock_release(&world->lock);
   tri_step(TRI_STEP_STOPPED);
 }
 
+// Who was parked or held finds out by itself (tri_mutator_make_up_locked).
 static void tri_world_let_all_go_locked(tri_world *world) {
-  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
-    if (mutator == world->stopper) continue;
-    tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_STOP);
-    tri_mutator_let_go(mutator);
-  }
+  world->still = 0;
+  world->unsettled = NULL;
   world->stopped = false;
   world->stopping = false;
   world->stopper = NULL;
@@ -494,6 +572,12 @@ uint64_t tri_world_start(tri_world *world) {
   tri_world_wake_some(world);
   tri_step(TRI_STEP_STARTED);
   return tri_stops_end(&world->stops);
+}
+
+void tri_world_end_marking(tri_world *world) {
+  tri_assert_world_stopped(world);
+  world->marking_ends++;
+  if (world->stopper) tri_mutator_follow(world->stopper);
 }
 
 // ---- Fork ----
@@ -543,7 +627,10 @@ static void tri_orphan_give_back(void *context, const struct tri_window *window)
 
 void tri_world_drop_windows(tri_world *world) {
   tri_assert_world_stopped(world);
-  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) tri_mutator_drop_windows(mutator);
+  for (tri_mutator_full *mutator = world->unsettled; mutator; mutator = mutator->next_unsettled) {
+    tri_mutator_drop_windows(mutator);
+    tri_mutator_account(mutator);
+  }
   tri_spans_take_orphans(&world->collect.spans, tri_orphan_give_back, &world->collect);
 }
 
@@ -587,6 +674,7 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
   if (world->mutator_count) tri_world_share_locked(world);
   tri_mutator_set_barrier(mutator, marking, marking);
   mutator->allocates_black = world->blackening;
+  mutator->marking_ends = world->marking_ends;
   mutator->fast.old_objects = world->collect.spans.space.bits.marked;
   mutator->next = world->mutators;
   if (mutator->next) mutator->next->previous = mutator;

@@ -36,6 +36,10 @@ typedef struct tri_world {
   bool stopped;                // [lock] and complete
   bool forking;                // [lock] it is a fork that wants the stop, not a cycle
   tri_mutator_full *stopper;   // [stw] the mutator of the thread that stopped the world, if it has one
+  uint32_t awaited;            // [lock] mutators that the stop which is wanted has to wait for
+  uint32_t still;              // [lock] that it found standing still, and looked at
+  tri_mutator_full *unsettled; // [stw] those of them that were not settled, and the stopper: linked by next_unsettled
+  uint64_t marking_ends;       // [stw] times that marking came to its end: what mutators follow (tri_mutator_follow)
   uintptr_t stopper_token;     // [stw]
   tri_stops stops;
   tri_barrier_policy policy; // [const]
@@ -91,8 +95,10 @@ tri_mutator_full *tri_world_current_mutator(tri_world *world);
 void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
 /// Returns with every other mutator parked or held. Nests not.
 void tri_world_stop(tri_world *world, tri_stop_cause cause);
-/// How long the stop was, from the request, in ns.
+/// How long the stop was, from the request, in ns. Touches no mutator but the caller's.
 uint64_t tri_world_start(tri_world *world);
+/// World stopped, marking is over or its outcome is in use: mutators learn of it as they run again.
+void tri_world_end_marking(tri_world *world);
 /// The stop of a fork, by a thread whose mutators count as blocked. A cycle that is under way, by the thread `owner`
 /// points to the token of, may go on marking; its mutator counts as stopped. Waits for the stop of a cycle to end, and
 /// for mutators as long as it takes.
@@ -104,7 +110,8 @@ void tri_world_lock_between_forks(tri_world *world);
 void tri_world_keep_only_caller(tri_world *world);
 /// Traps unless this thread stopped the world for a fork.
 void tri_assert_fork_child(const tri_world *world);
-/// World stopped: empties every window, those of detached mutators too. What waits in a window is then no object.
+/// World stopped: empties every window, those of detached mutators too, and counts what mutators have not counted yet.
+/// What waits in a window is then no object.
 void tri_world_drop_windows(tri_world *world);
 /// Traps unless the calling thread has stopped the world.
 void tri_assert_world_stopped(const tri_world *world);

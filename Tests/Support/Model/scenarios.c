@@ -598,6 +598,9 @@ static void *held_main(void *context) {
                                   scenario_hold_in_r13, scenario_hold_in_r14, scenario_hold_in_r15};
   tri_heap *heap = context;
   tri_mutator *mutator = scenario_attach(heap, 0);
+  // None of the objects below is the first of the heap: where the heap is mapped right behind this thread's stack, its
+  // beginning is the stack's end, which the thread library keeps above the stack, and is taken for a reference.
+  tri_handle_make(mutator, tri_alloc(mutator, tri_layout_leaf(heap), 64));
   // Held nowhere, it dies: otherwise what follows shows nothing.
   uintptr_t hidden = held_allocate(mutator, heap);
   scenario_hold_in_rbx(mutator, ~(uintptr_t)0, heap);
