@@ -47,9 +47,9 @@ typedef struct tri_collect {
   uint32_t counts_cpu;
   // Both of them: garbage may be scanned that refers to what was freed explicitly, so nothing is marked that A does not
   // have (mark.h). Never cleared.
-  uint32_t frees_seen; // [atomic] something was freed explicitly
-  uint32_t keeps_seen; // [atomic] garbage may be kept: by an ambiguous word, or because it is old
-  uint32_t minor;      // [cycle, phase off; atomic read] the cycle that marks, or marked last, is a minor one
+  uint32_t frees_seen;        // [atomic] something was freed explicitly
+  uint32_t keeps_seen;        // [atomic] garbage may be kept: by an ambiguous word, or because it is old
+  uint32_t minor;             // [cycle, phase off; atomic read] the cycle that marks, or marked last, is a minor one
   uint64_t logged_stores;     // [atomic] that took the slow path to look at an old object, since the last cycle
   tri_grey_chunk *remembered; // [lock:grey] full ones, and those of threads that are gone
   tri_sweep_state sweep;

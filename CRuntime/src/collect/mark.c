@@ -417,9 +417,8 @@ static tri_grey_item *tri_marker_visit_doubted(tri_marker *marker, const tri_mar
   return top;
 }
 
-static __attribute__((noinline)) tri_grey_item *tri_marker_visit_with_doubts(tri_marker *marker,
-                                                                             const tri_mark_view *view,
-                                                                             tri_grey_item *top) {
+static __attribute__((noinline)) tri_grey_item *
+tri_marker_visit_with_doubts(tri_marker *marker, const tri_mark_view *view, tri_grey_item *top) {
   for (uint32_t edge = marker->edge_count; edge-- > 0;) {
     uint64_t offset = marker->edges[edge];
     tri_mark_run run = {offset >> TRI_MARK_WORD_LOG2, UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63)};

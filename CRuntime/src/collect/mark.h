@@ -11,9 +11,9 @@
 // without a branch, as nobody can predict whether the end of one was marked. Arrays are always read the near way; for
 // other objects each batch votes.
 //
-// Garbage that is scanned, as a stale word keeps it or as it is old, may refer to what was freed explicitly since: where
-// that is possible (tri_collect_doubts) references are taken for words of which A has to confirm that they lead to an
-// object. A bit of M where nothing is would say, two cycles later, that an object there is marked.
+// Garbage that is scanned, as a stale word keeps it or as it is old, may refer to what was freed explicitly since:
+// where that is possible (tri_collect_doubts) references are taken for words of which A has to confirm that they lead
+// to an object. A bit of M where nothing is would say, two cycles later, that an object there is marked.
 //
 // Invariants  an object is pushed exactly once: by whoever set its M bit. Everything beyond mark_limit_bytes
 //             was allocated in this cycle and is black. A marker outside a call holds no items.
