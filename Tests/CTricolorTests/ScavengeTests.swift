@@ -163,18 +163,18 @@ import Testing
     }
   }
 
-  @Test("by itself a heap asks for huge pages beyond 16 MiB, and until parts of them go back")
+  @Test("by itself a heap asks for huge pages beyond 64 MiB, and until parts of them go back")
   func hugePagesAutomatically() async {
     await #expect(processExitsWith: .success) {
       let heap = try TestHeap { $0.scavenge_after_ms = 0 }
       try heap.attached { mutator in
         let start = UInt(mutator.pointer.pointee.heap_start)
-        let (small, arena) = (UInt(16 << 20), UInt(64 << 20))
+        let (small, arena) = (UInt(64 << 20), UInt(64 << 20))
         let table = mutator.node(400)
         mutator.root(table)
-        for index in 0..<25 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        for index in 0..<100 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
         #expect(wishes(start, 4 * arena) == 0)
-        for index in 25..<400 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        for index in 100..<400 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
         // 200 MiB are in use, so four arenas of 64 MiB are there.
         #expect(wishes(start, small) == 0)
         #expect(wishes(start + small, 4 * arena - small) == 4 * arena - small)

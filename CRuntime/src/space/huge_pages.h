@@ -2,7 +2,7 @@
 //
 // Where many objects lie far apart, every look at one misses the TLB as well as the cache: huge pages make marking, and
 // programs with much alive, faster by a tenth and more. A small heap is in reach of the TLB anyway, and would hold two
-// megabytes where it needs a few pages. So by itself a heap asks from its 16th MiB on, and for the bitmaps that
+// megabytes where it needs a few pages. So by itself a heap asks from its 64th MiB on, and for the bitmaps that
 // describe it.
 //
 //   unit: wished for -> small    [tri_huge_pages_break_up_locked]  a part of one of its chunks is about to go back
@@ -20,8 +20,9 @@
 #include "space/space.h"
 
 enum {
-  // Below, the TLB reaches most of the heap, and a first touch of 2 MiB would be felt.
-  TRI_HUGE_PAGES_FROM = 16 << 20,
+  // Below, programs are often over before it pays. In virtual machines that report free memory to their host (free page
+  // reporting, by the huge page) a first touch may wait for the host: 7 ms for each was measured, 0.8 for as many pages.
+  TRI_HUGE_PAGES_FROM = 64 << 20,
 };
 
 /// Where in a heap they are wished for, by tri_options.huge_pages.

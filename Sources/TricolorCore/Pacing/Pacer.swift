@@ -184,9 +184,10 @@ public struct Pacer: Sendable {
     let live = input.live_bytes.plus(input.external_bytes)
     let late = min(input.allocated_while_marking_bytes, live / 4)
     let alive = live.minus(late)
-    let growing = max(alive, min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes))
-    let (product, overflow) = growing.multipliedReportingOverflow(by: percent)
-    let sum = overflow ? UInt64.max : (product / 100).minus(min(late, product / 200)).plus(live)
+    let (product, overflow) = alive.multipliedReportingOverflow(by: percent)
+    let growth = overflow ? UInt64.max : product / 100
+    let small = min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes) * percent / 100
+    let sum = max(growth.minus(min(late, growth / 2)), small).plus(live)
     let grown = max(minimumHeapBytes, sum == .max ? sum : sum - input.external_bytes)
     goals.now = max(grown, goals.now)
     let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
