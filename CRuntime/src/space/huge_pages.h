@@ -21,7 +21,8 @@
 
 enum {
   // Below, programs are often over before it pays. In virtual machines that report free memory to their host (free page
-  // reporting, by the huge page) a first touch may wait for the host: 7 ms for each was measured, 0.8 for as many pages.
+  // reporting, by the huge page) a first touch may wait for the host: 7 ms for each was measured, 0.8 for as many
+  // pages.
   TRI_HUGE_PAGES_FROM = 64 << 20,
 };
 
