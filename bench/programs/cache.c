@@ -8,8 +8,9 @@
 //
 // Each thread has a cache of its own (cache_table.h), together of LIVE_MIB. A quarter of the time, at least half a
 // second, goes before as a warm-up, and in the loops as many operations as allocate twice what lives: heaps have grown
-// to their size then, and the first touch of memory, which may cost more than all else, is over. The check is over the first CHECKED operations of each thread, which are the same
-// for everybody however fast; afterwards every entry is verified once more.
+// to their size then, and the first touch of memory, which may cost more than all else, is over. The check is over the
+// first CHECKED operations of each thread, which are the same for everybody however fast; afterwards every entry is
+// verified once more.
 #include "team.h"
 
 #include "cache_table.h"
