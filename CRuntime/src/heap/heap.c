@@ -14,7 +14,11 @@ enum {
   TRI_HOLD_NS_MIN = 500000,
   TRI_HOLD_NS_MAX = 20000000,
   TRI_HOLD_NS_PER_KIB = 1000,
-  TRI_HOLD_LOOK_NS = 100000, // between two looks whether the cycle is over
+  // For every so many threads the wait is as long again: a hundred of them allocate between two waits what takes the
+  // collector longer than one.
+  TRI_HOLD_CROWD = 8,
+  TRI_HOLD_LOOK_NS = 100000, // at least, between two looks whether the cycle is over
+  TRI_HOLD_LOOKS = 8,        // in one wait, at most: those of a crowd would cost a processor
 };
 
 // ---- What allocation asks of the floor above ----
@@ -26,9 +30,9 @@ static bool tri_heap_is_urgent(const tri_heap *heap, const tri_mutator_full *mut
   return over >= 0 && over >= (int64_t)tri_mutator_waiting_bytes(mutator);
 }
 
-// At a limit, while a cycle is on its way: whoever would allocate waits until it is over, a millisecond for each MiB
-// that is beyond the limit already. So an allocating thread cannot outrun a collector that is given no processor; and
-// it waits for a bounded time, because the cycle may be waiting for something that this thread holds.
+// At a limit, or far beyond the goal, while a cycle is on its way: whoever would allocate waits until it is over, a
+// millisecond for each MiB that is beyond already. So an allocating thread cannot outrun a collector that is given no
+// processor; and it waits for a bounded time, because the cycle may be waiting for something that this thread holds.
 static void tri_heap_hold(tri_heap *heap, tri_mutator_full *mutator) {
   int64_t beyond_bytes =
       tri_load_relaxed(&heap->world.collect.allocated_since_bytes) - tri_load_relaxed(&heap->world.hold_bytes);
@@ -36,10 +40,12 @@ static void tri_heap_hold(tri_heap *heap, tri_mutator_full *mutator) {
   uint64_t most_ns = (uint64_t)(beyond_bytes >> 10) * TRI_HOLD_NS_PER_KIB;
   if (most_ns < TRI_HOLD_NS_MIN) most_ns = TRI_HOLD_NS_MIN;
   if (most_ns > TRI_HOLD_NS_MAX) most_ns = TRI_HOLD_NS_MAX;
+  most_ns *= 1 + tri_load_relaxed(&heap->world.mutator_count) / TRI_HOLD_CROWD;
+  uint64_t look_ns = most_ns / TRI_HOLD_LOOKS < TRI_HOLD_LOOK_NS ? TRI_HOLD_LOOK_NS : most_ns / TRI_HOLD_LOOKS;
   tri_step(TRI_STEP_HOLD);
   tri_blocking_begin(&mutator->fast);
   uint64_t began_ns = tri_clock_ns();
-  do tri_thread_sleep(TRI_HOLD_LOOK_NS);
+  do tri_thread_sleep(look_ns);
   while (tri_load_relaxed(&heap->cycle_running) && tri_clock_ns() - began_ns < most_ns);
   tri_blocking_end(&mutator->fast);
 }

@@ -16,7 +16,8 @@
 //   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
 //              cycle costs next to nothing
 //   minor    = cycles in between that mark only what is new: Generations.swift
-//   hold     = what the limits leave, and a little: allocating threads wait there for the cycle to end
+//   hold     = what the limits leave, and a little, or twice the runway: allocating threads wait there for the cycle to
+//              end. Where a hundred of them want two CPUs it may take a second to be told by all
 //   trigger  = runway - what will be allocated while the next cycle marks, with a quarter more: time to mark what is
 //              alive x bytes allocated per nanosecond of marking, both smoothed; at most half of the runway
 //   assists  = all marking, with a quarter more, over that reserve; but the collector may be behind by half of it
@@ -55,6 +56,9 @@ public struct Pacer: Sendable {
   private var goals = (now: UInt64(0), before: UInt64(0), cycles: 0, beganNs: UInt64(0))
   static let goalEpochCycles = 8
   static let goalEpochNs: UInt64 = 1_000_000_000
+
+  /// Below this nobody waits for a cycle but at a limit.
+  static let holdBytesMin: UInt64 = 64 << 20
 
   /// A cycle predicted to mark for less than this is run by a lone allocating thread itself. Another one has to be woken,
   /// stores are recorded meanwhile, and where no processor is idle it comes milliseconds late: the heap outgrows its goal.
@@ -219,12 +223,13 @@ public struct Pacer: Sendable {
     return limiter.isEngaged ? max(wanted, allowed) : wanted
   }
 
-  /// Where allocating threads wait for the cycle that is under way: at a limit, or, while that is not kept, when what
-  /// the cycle was begun for is used up twice.
+  /// Where allocating threads wait for the cycle that is under way: at a limit, or when what the cycle was begun for is
+  /// used up twice.
   private func holdBytes(runway: UInt64, _ input: tri_pacing_input) -> Int64 {
+    if isOff { return .max }
     let limited = limitedBytes(input)
-    if limited == .max { return .max }
-    let room = limiter.isEngaged ? 2 * runway : max(runway, limited.minus(input.live_bytes))
+    let far = max(runway.plus(runway), Self.holdBytesMin)
+    let room = limiter.isEngaged ? runway.plus(runway) : min(far, max(runway, limited.minus(input.live_bytes)))
     return Int64(clamping: max(room, Self.triggerBytesMin).plus(Self.triggerBytesMin))
   }
 
