@@ -411,6 +411,17 @@ private struct Simulation {
     #expect(reserve(.always) > 0.8 * reserve(.off), "\(reserve(.always)) of \(reserve(.off))")
   }
 
+  @Test("a total of allocation that falls, by what was loaded and not handed out, is none")
+  func fallingTotal() {
+    var limiter = CPULimiter()
+    limiter.observe(nowNs: second, collectorNs: 1, processNs: 1, allocatedBytes: 100 * mib)
+    limiter.observe(nowNs: 2 * second, collectorNs: second / 2, processNs: second, allocatedBytes: 200 * mib)
+    let worth = limiter.cycleWorthBytes
+    #expect(worth > mib)
+    limiter.observe(nowNs: 3 * second, collectorNs: second, processNs: 2 * second, allocatedBytes: 200 * mib - 4096)
+    #expect(limiter.cycleWorthBytes <= worth, "\(limiter.cycleWorthBytes)")
+  }
+
   @Test("where the collector gets no processor, allocation waits at the limit, or far beyond the goal")
   func starved() {
     func peak(soft: UInt64, hard: UInt64) -> Double {

@@ -36,7 +36,7 @@ struct CPULimiter: Sendable {
   /// Of the window; what a program does in its first quarter says little.
   var share: Double { collectorNs / max(capacityNs, windowNs / 4) }
 
-  /// Once for each cycle, with totals that only grow; `processNs` 0: nothing is limited.
+  /// Once for each cycle, with totals of which those of time only grow; `processNs` 0: nothing is limited.
   mutating func observe(nowNs: UInt64, collectorNs: UInt64, processNs: UInt64, allocatedBytes: UInt64) {
     guard processNs > 0 else {
       self = CPULimiter()
@@ -51,7 +51,9 @@ struct CPULimiter: Sendable {
     let kept = windowNs / (windowNs + elapsed)
     self.collectorNs = self.collectorNs * kept + collector
     capacityNs = capacityNs * kept + max(process, elapsed / 4, collector)
-    learnWorth(cycle: collector, mutators: process - collector, bytes: Double(allocatedBytes &- last.allocated))
+    // What was loaded and not handed out is taken off again: without allocation the total falls.
+    let bytes = allocatedBytes > last.allocated ? allocatedBytes - last.allocated : 0
+    learnWorth(cycle: collector, mutators: process - collector, bytes: Double(bytes))
   }
 
   private mutating func learnWorth(cycle: Double, mutators: Double, bytes: Double) {

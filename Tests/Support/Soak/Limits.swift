@@ -150,6 +150,10 @@ private func leak(_ isHard: Bool, _ limitBytes: UInt64) {
   hold.pointee = nil
   head.pointee = nil
   collect(heap, .forceBlock)
+  // The thread that swept last delivers it, which may be the collector thread.
+  tri_blocking_begin(mutator)
+  for _ in 0..<2000 where told.recovered == 0 { usleep(1000) }
+  tri_blocking_end(mutator)
   if told.recovered != 1 { fail("\(told.recovered) recoveries") }
   if tri_alloc(mutator, layout, nodeBytes) == nil { fail("nothing can be allocated after the recovery") }
   tri_scope_end(mutator, scope)
