@@ -95,24 +95,27 @@ static bool tri_set_small(uint32_t *field, const char *text, uint32_t max) {
   return true;
 }
 
+enum { TRI_POLICIES = 3 };
+static const char *const tri_generations_names[TRI_POLICIES] = {"auto", "off", "always"};
+static const char *const tri_huge_pages_names[TRI_POLICIES] = {"auto", "always", "off"};
+
+// What stands where the text does; TRI_POLICIES if it is nowhere.
+static uint32_t tri_policy_named(const char *const names[TRI_POLICIES], const char *text) {
+  uint32_t policy = 0;
+  while (policy < TRI_POLICIES && strcmp(text, names[policy]) != 0) policy++;
+  return policy;
+}
+
 static bool tri_set_generations(tri_generations *field, const char *text) {
-  static const char *const names[] = {"auto", "off", "always"};
-  for (uint32_t value = 0; value < 3; value++) {
-    if (strcmp(text, names[value]) != 0) continue;
-    *field = (tri_generations)value;
-    return true;
-  }
-  return false;
+  uint32_t policy = tri_policy_named(tri_generations_names, text);
+  if (policy < TRI_POLICIES) *field = (tri_generations)policy;
+  return policy < TRI_POLICIES;
 }
 
 static bool tri_set_huge_pages(uint32_t *field, const char *text) {
-  static const char *const names[] = {"auto", "always", "off"};
-  for (uint32_t value = 0; value < 3; value++) {
-    if (strcmp(text, names[value]) != 0) continue;
-    *field = value;
-    return true;
-  }
-  return false;
+  uint32_t policy = tri_policy_named(tri_huge_pages_names, text);
+  if (policy < TRI_POLICIES) *field = policy;
+  return policy < TRI_POLICIES;
 }
 
 static bool tri_set_scavenge(uint32_t *field, const char *text) {
