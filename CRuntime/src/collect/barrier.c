@@ -8,12 +8,8 @@ bool tri_barrier_flush(tri_barrier_buffer *buffer, tri_collect *collect) {
   TRI_CHECK(tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase)),
             "a write barrier buffer holds %u words in phase off", buffer->count);
   tri_grey_chunk *chunk = NULL;
-  bool any = false;
-  if (tri_load_relaxed(&collect->spans.any_words))
-    for (uint32_t index = 0; index < buffer->count; index++)
-      any |= tri_shade_found(collect, buffer->words[index], &chunk);
-  else
-    for (uint32_t index = 0; index < buffer->count; index++) any |= tri_shade(collect, buffer->words[index], &chunk);
+  bool any =
+      tri_shade_batch(collect, buffer->words, buffer->count, tri_load_relaxed(&collect->spans.any_words), &chunk) != 0;
   buffer->count = 0;
   if (chunk) tri_grey_share(&collect->grey, chunk);
   return any;

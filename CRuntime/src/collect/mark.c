@@ -6,6 +6,11 @@
 #include "base/step.h"
 #include "os/vm.h"
 
+enum {
+  TRI_MARK_WORD_LOG2 = TRI_GRANULE_LOG2 + 6, // bytes that a word of M covers
+  TRI_SHADE_AHEAD = 8, // mark words on their way: as many as arrive in the time that as many take to be looked at
+};
+
 #define TRI_MARK_INLINE static inline __attribute__((always_inline))
 
 bool tri_marker_init(tri_marker *marker, tri_collect *collect) {
@@ -41,18 +46,18 @@ static void tri_chunk_push(tri_collect *collect, tri_grey_chunk **chunk, tri_gre
   (*chunk)->items[(*chunk)->count++] = item;
 }
 
-// The count comes after the mark: who knows the count sees the mark (tri_ephemerons_shade).
-TRI_MARK_INLINE bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+// Marked just now, by the caller: grey, unless nothing is in it.
+TRI_MARK_INLINE void tri_shade_push(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
   const tri_space *space = &collect->spans.space;
   if (!(tri_load_relaxed(&space->layout_map[offset >> TRI_BLOCK_LOG2]) & TRI_ENTRY_LEAF))
     tri_chunk_push(collect, chunk, offset);
-  tri_add_release(&collect->marked_objects, 1u);
-  return true;
 }
 
-TRI_MARK_INLINE bool tri_shade_offset(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
-  return tri_bit_set(collect->spans.space.bits.marked, offset >> TRI_GRANULE_LOG2) &&
-         tri_shade_newly(collect, offset, chunk);
+// The count comes after the mark: who knows the count sees the mark (tri_ephemerons_shade).
+TRI_MARK_INLINE bool tri_shade_newly(tri_collect *collect, uint64_t offset, tri_grey_chunk **chunk) {
+  tri_shade_push(collect, offset, chunk);
+  tri_add_release(&collect->marked_objects, 1u);
+  return true;
 }
 
 // What an ambiguous word led to may have been a slot waiting in a window, and not wait there any more: its owner takes
@@ -95,26 +100,44 @@ TRI_MARK_INLINE bool tri_reference_offset(const tri_collect *collect, uintptr_t 
          *out_offset < tri_load_acquire(&collect->spans.space.committed_bytes);
 }
 
-bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
-  uint64_t offset;
-  if (!tri_reference_offset(collect, word, &offset)) return false;
-  if (tri_collect_doubts(collect)) return tri_mark_doubted(collect, offset) && tri_shade_newly(collect, offset, chunk);
-  tri_check_reference(collect, offset);
-  return tri_shade_offset(collect, offset, chunk);
+// Marks what a word refers to; whether that was white. `found`: looked up when it was ambiguous, perhaps a while ago.
+TRI_MARK_INLINE bool tri_mark_word(tri_collect *collect, uintptr_t word, bool found, uint64_t *out_offset) {
+  if (!tri_reference_offset(collect, word, out_offset)) return false;
+  if (found) return tri_mark_uncertain(collect, *out_offset);
+  if (tri_collect_doubts(collect)) return tri_mark_doubted(collect, *out_offset);
+  tri_check_reference(collect, *out_offset);
+  return tri_bit_set(collect->spans.space.bits.marked, *out_offset >> TRI_GRANULE_LOG2);
 }
 
-bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
+bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
   uint64_t offset;
-  return tri_reference_offset(collect, word, &offset) && tri_shade_uncertain(collect, offset, chunk);
+  return tri_mark_word(collect, word, false, &offset) && tri_shade_newly(collect, offset, chunk);
+}
+
+// One after the other each would wait for its mark word, which a mutator's cache rarely has.
+TRI_MARK_INLINE void tri_shade_prefetch(const tri_collect *collect, uintptr_t word) {
+  uint64_t offset = word - collect->spans.space.start;
+  if (offset < collect->spans.space.reserved_bytes)
+    __builtin_prefetch(&collect->spans.space.bits.marked[offset >> TRI_MARK_WORD_LOG2], 1);
+}
+
+uint32_t tri_shade_batch(tri_collect *collect, const uintptr_t *words, uint32_t count, bool found,
+                         tri_grey_chunk **chunk) {
+  uint32_t white = 0;
+  for (uint32_t i = 0; i < TRI_SHADE_AHEAD && i < count; i++) tri_shade_prefetch(collect, words[i]);
+  for (uint32_t i = 0; i < count; i++) {
+    if (i + TRI_SHADE_AHEAD < count) tri_shade_prefetch(collect, words[i + TRI_SHADE_AHEAD]);
+    uint64_t offset;
+    if (!tri_mark_word(collect, words[i], found, &offset)) continue;
+    tri_shade_push(collect, offset, chunk);
+    white++;
+  }
+  if (white) tri_add_release(&collect->marked_objects, white);
+  return white;
 }
 
 uint32_t tri_mark_precise(tri_collect *collect, uintptr_t word, uint64_t *out_offset) {
-  if (!tri_reference_offset(collect, word, out_offset)) return 0;
-  tri_check_reference(collect, *out_offset);
-  bool white = tri_collect_doubts(collect)
-                   ? tri_mark_doubted(collect, *out_offset)
-                   : tri_bit_set(collect->spans.space.bits.marked, *out_offset >> TRI_GRANULE_LOG2);
-  if (!white) return 0;
+  if (!tri_mark_word(collect, word, false, out_offset)) return 0;
   tri_add_release(&collect->marked_objects, 1u);
   return 1;
 }
@@ -169,8 +192,6 @@ void tri_visit_conservative(tri_visitor *visitor, const void *word) {
 }
 
 // ---- The marker ----
-
-enum { TRI_MARK_WORD_LOG2 = TRI_GRANULE_LOG2 + 6 }; // bytes that a word of M covers
 
 // Everything the inner loops read, in registers.
 typedef struct tri_mark_view {

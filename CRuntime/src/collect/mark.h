@@ -80,8 +80,10 @@ uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);
 /// Shades what a precise word refers to: NULL, immediates and addresses outside the heap are skipped. True if
 /// it was white. The item goes to `chunk`, which the caller shares when full or done.
 bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
-/// The same for a word that was found by looking up an ambiguous one, perhaps a while ago (tri_barrier_target).
-bool tri_shade_found(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
+/// The same for many, fetching ahead; answers how many were white. `found`: each was found by looking up an ambiguous
+/// word, perhaps a while ago (tri_barrier_target). Counts at the end: no safepoint of the caller's thread lies within.
+uint32_t tri_shade_batch(tri_collect *collect, const uintptr_t *words, uint32_t count, bool found,
+                         tri_grey_chunk **chunk);
 /// How much a word says.
 typedef enum tri_word_kind {
   TRI_WORD_PRECISE,  // NULL, an immediate, an address outside the heap, or the start of an object
