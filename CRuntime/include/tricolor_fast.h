@@ -270,6 +270,13 @@ TRI_ALWAYS_INLINE void tri_safepoint(tri_mutator *mutator) {
   if (TRI_UNLIKELY(__atomic_load_n(&mutator->request, __ATOMIC_RELAXED))) tri_safepoint_slow(mutator);
 }
 
+/// A use of an address: the caller's frame, or a register, holds it until here, so that a conservative scan finds it.
+/// For code whose last use is of a pointer that the optimiser derived from it, beyond the object's end say. No
+/// instruction.
+TRI_ALWAYS_INLINE void tri_keep_alive(const void *TRI_NULLABLE address) {
+  __asm__ volatile("" : : "g"(address));
+}
+
 /// Whether an address lies in this mutator's heap: a subtraction and a comparison.
 TRI_ALWAYS_INLINE bool tri_is_mine(const tri_mutator *mutator, const void *TRI_NULLABLE address) {
   return (uintptr_t)address - mutator->heap_start < mutator->heap_bytes;

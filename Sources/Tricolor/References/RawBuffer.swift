@@ -22,29 +22,44 @@ extension Mutator {
   }
 
   /// The same, but throws `.outOfMemory`, `.limitReached` or `.tooLarge`.
-  @inlinable
+  @inlinable @inline(__always)
   public func tryMakeBuffer(byteCount: Int) throws(HeapError) -> RawBuffer {
-    let bytes = try bufferBytes(byteCount)
-    let layout = tri_layout_leaf(pointer.pointee.heap)
-    guard let object = tri_alloc(pointer, layout, bytes) else {
-      return RawBuffer(unsafeAddress: initialize(try allocate(layout, bytes), byteCount))
+    guard isSmallBuffer(byteCount), let object = tri_alloc_leaf(pointer, 8 + byteCount) else {
+      return try makeAnyBuffer(byteCount)
     }
     return RawBuffer(unsafeAddress: initialize(object, byteCount))
   }
 
   /// A new buffer whose bytes are whatever was there before, for callers that overwrite all of it: the cheapest
   /// allocation. Throws as `tryMakeBuffer`.
-  @inlinable
+  @inlinable @inline(__always)
   public func tryMakeUninitializedBuffer(byteCount: Int) throws(HeapError) -> RawBuffer {
-    let bytes = try bufferBytes(byteCount)
-    guard let object = tri_alloc_leaf_uninitialized(pointer, bytes) else {
-      return RawBuffer(
-        unsafeAddress: initialize(try allocate(tri_layout_leaf(pointer.pointee.heap), bytes), byteCount))
+    guard isSmallBuffer(byteCount), let object = tri_alloc_leaf_uninitialized(pointer, 8 + byteCount) else {
+      return try makeAnyUninitializedBuffer(byteCount)
     }
     return RawBuffer(unsafeAddress: initialize(object, byteCount))
   }
 
-  @inlinable
+  /// One comparison for what the callers would otherwise check in three: not negative, no overflow, small.
+  @inlinable @inline(__always)
+  func isSmallBuffer(_ byteCount: Int) -> Bool {
+    UInt(bitPattern: byteCount) <= UInt(TRI_SMALL_BYTES_MAX) - 8
+  }
+
+  @usableFromInline @inline(never)
+  func makeAnyBuffer(_ byteCount: Int) throws(HeapError) -> RawBuffer {
+    let bytes = try bufferBytes(byteCount)
+    return RawBuffer(unsafeAddress: initialize(try allocate(tri_layout_leaf(pointer.pointee.heap), bytes), byteCount))
+  }
+
+  /// Large blocks, and what was refused: that is asked for once more, to learn why.
+  @usableFromInline @inline(never)
+  func makeAnyUninitializedBuffer(_ byteCount: Int) throws(HeapError) -> RawBuffer {
+    let bytes = try bufferBytes(byteCount)
+    guard let object = tri_alloc_leaf_uninitialized(pointer, bytes) else { return try makeAnyBuffer(byteCount) }
+    return RawBuffer(unsafeAddress: initialize(object, byteCount))
+  }
+
   func bufferBytes(_ byteCount: Int) throws(HeapError) -> Int {
     if byteCount < 0 { trap(pointer.pointee.heap, "making a buffer of \(byteCount) bytes") }
     guard byteCount < Int.max - 8 else { throw .tooLarge }
@@ -67,7 +82,7 @@ extension Ref where T == ByteBuffer {
     _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     // Without a use after the body nothing on the stack need hold the object.
-    defer { keepAlive(unsafeAddress) }
+    defer { tri_keep_alive(unsafeAddress) }
     return try body(UnsafeMutableRawBufferPointer(start: unsafeAddress + 8, count: object.pointee.count))
   }
 
@@ -78,7 +93,3 @@ extension Ref where T == ByteBuffer {
     return unsafeAddress + (8 + index)
   }
 }
-
-/// A use of an address that no optimiser sees through.
-@usableFromInline @_optimize(none)
-func keepAlive(_ address: UnsafeMutableRawPointer) {}

@@ -84,6 +84,6 @@ extension Ref {
   func checkedOffset<U>(_ index: Int) -> Int where T == ReferenceArray<U> {
     let count = object.pointee.count
     guard UInt(bitPattern: index) < UInt(bitPattern: count) else { Trap.outOfBounds(index, count) }
-    return 8 + 8 * index
+    return 8 &+ 8 &* index  // an array of that many was allocated: this cannot overflow
   }
 }
