@@ -139,6 +139,25 @@ private let mib: UInt64 = 1 << 20
     #expect(peaks.suffix(10).allSatisfy { $0 <= peaks[10] + peaks[10] / 10 }, "\(peaks)")
   }
 
+  @Test("a mark that was kept waiting raises the next goal only: what was allocated meanwhile asks for nothing later")
+  func starvedMark() {
+    var heap = SimulatedHeap(liveBytes: 64 * mib)
+    for _ in 0..<3 { _ = heap.cycle() }
+    var starved = tri_pacing_input()
+    starved.live_bytes = 264 * mib
+    starved.allocated_while_marking_bytes = 200 * mib
+    starved.live_objects = starved.live_bytes / 64
+    starved.marked_objects = starved.live_objects
+    starved.mark_cpu_ns = starved.marked_objects * 20
+    starved.touched_bytes = 400 * mib
+    starved.mutators = 100
+    let after = heap.pacer.plan(after: starved)
+    #expect(after.goal_bytes > 300 * mib, "it may all be alive")
+    heap.touchedBytes = starved.touched_bytes
+    _ = heap.cycle()
+    #expect(heap.plan.goal_bytes < 200 * mib, "\(heap.plan.goal_bytes >> 20) MiB for 64 alive")
+  }
+
   @Test("a faster allocator is asked to mark more for each MiB")
   func assist() {
     var heap = SimulatedHeap(liveBytes: 200 * mib)

@@ -9,8 +9,10 @@
 //              is, and in a steady state as much died meanwhile. A heap that takes its time to mark would hold that much
 //              more with each cycle
 //   touched  = 15/16 of the memory touched and not given back, but no more than live bytes asked for lately: else what
-//              overshoots one goal would raise the next. Lately: in the last 8 to 16 full cycles or 1 to 2 seconds,
-//              whichever is longer, so that a heap that shrinks for good does not keep what it once needed
+//              overshoots one goal would raise the next. Where more than a third of them was allocated while marking,
+//              because the mark was kept waiting, that part asks for nothing. Lately: in the last 8 to 16 full cycles
+//              or 1 to 2 seconds, whichever is longer, so that a heap that shrinks for good does not keep what it once
+//              needed
 //   limits   = hard - external bytes - a sixteenth, and soft - external bytes - the collector's own tables, unless that
 //              would take more than half of the CPU time: CPULimiter.swift
 //   runway   = goal - live: what may be allocated until the next cycle should be over; half a level 2 cache where a
@@ -183,19 +185,26 @@ public struct Pacer: Sendable {
   private mutating func nextGoal(_ input: tri_pacing_input) -> UInt64 {
     // What a minor cycle found includes garbage that died old: the goal of the last full one stands.
     if input.minor { return min(generations.fullGoalBytes, limitedBytes(input)) }
+    let late = input.allocated_while_marking_bytes
+    let grown = grownBytes(live: input.live_bytes, late: late, external: input.external_bytes)
+    let isStarved = late > input.live_bytes / 3
+    let early = input.live_bytes.minus(late)
+    goals.now = max(isStarved ? grownBytes(live: early, late: 0, external: input.external_bytes) : grown, goals.now)
+    let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
+    return min(goal, limitedBytes(input))
+  }
+
+  /// What so many live bytes ask for, of which `late` were allocated while marking.
+  private func grownBytes(live heapBytes: UInt64, late lateBytes: UInt64, external: UInt64) -> UInt64 {
     // Off means no trigger; the goal is still reported as if it were the default, or a limit's.
     let percent = growthPercent == UInt32.max ? (isOff ? 100 : 100_000) : UInt64(growthPercent)
-    let live = input.live_bytes.plus(input.external_bytes)
-    let late = min(input.allocated_while_marking_bytes, live / 4)
-    let alive = live.minus(late)
-    let (product, overflow) = alive.multipliedReportingOverflow(by: percent)
+    let live = heapBytes.plus(external)
+    let late = min(lateBytes, live / 4)
+    let (product, overflow) = live.minus(late).multipliedReportingOverflow(by: percent)
     let growth = overflow ? UInt64.max : product / 100
     let small = min(2 * min(live, 1 << 40), Self.smallHeapRunwayBytes) * percent / 100
     let sum = max(growth.minus(min(late, growth / 2)), small).plus(live)
-    let grown = max(minimumHeapBytes, sum == .max ? sum : sum - input.external_bytes)
-    goals.now = max(grown, goals.now)
-    let goal = max(grown, min(input.touched_bytes / 16 * 15, largestGoalBytes))
-    return min(goal, limitedBytes(input))
+    return max(minimumHeapBytes, sum == .max ? sum : sum - external)
   }
 
   // MARK: Limits
