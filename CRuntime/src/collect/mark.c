@@ -510,7 +510,8 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
     return;
   }
   const uintptr_t *slots = (const uintptr_t *)place.start;
-  uint64_t words = tri_span_object_bytes(place.span) / 8;
+  uint64_t words = tri_span_object_bytes(place.span) / 8, scanned = tri_layout_scanned_words(description);
+  if (words > scanned) words = scanned;
   uint64_t first = (view.start + offset - place.start) / 8, end = first + TRI_MARK_SLICE_WORDS;
   if (end < words) {
     marker->slices[marker->slice_count++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE;

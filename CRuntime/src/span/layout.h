@@ -36,6 +36,11 @@ static inline bool tri_layout_is_leaf(const struct tri_layout *layout) {
 }
 /// Bytes from an object's start that must be zero before a marker may see it; UINT32_MAX: all of them.
 uint32_t tri_layout_reference_bytes(const tri_layout_description *description);
+/// Words from an object's start in which it has all its references, as far as its layout goes; UINT64_MAX: to its end.
+static inline uint64_t tri_layout_scanned_words(const tri_layout_description *description) {
+  bool ends = description->form == TRI_LAYOUT_MASK && !description->period_mask;
+  return ends ? description->prefix_words : UINT64_MAX;
+}
 /// Whether some of them lie behind the first `bytes`.
 static inline bool tri_layout_has_references_beyond(const struct tri_layout *layout, uint64_t bytes) {
   return layout->reference_bytes == UINT32_MAX || layout->reference_bytes > bytes;

@@ -92,11 +92,12 @@ tri_status tri_spans_intern_layout(tri_spans *spans, const tri_layout_descriptio
   return status;
 }
 
-// All references of a slot as one mask; 0 when it takes the long way (too long, or not a mask).
+// All references of a slot as one mask; 0 when it takes the long way (not a mask, or references beyond 64 words).
 static uint64_t tri_span_class_mask(const struct tri_layout *layout, uint32_t slot_bytes) {
-  uint32_t words = slot_bytes / 8;
+  uint64_t words = slot_bytes / 8, scanned = tri_layout_scanned_words(&layout->description);
+  if (words > scanned) words = scanned;
   if (words > 64) return 0;
-  return tri_layout_mask_at(&layout->description, 0) & tri_low_bits(words);
+  return tri_layout_mask_at(&layout->description, 0) & tri_low_bits((uint32_t)words);
 }
 
 // Before its first object can be stored into.

@@ -78,7 +78,7 @@ typedef struct tri_span_class {
   const tri_size_class_info *info; // [const]
   uint32_t id;                     // [const]
   uint32_t size_class;             // [const]
-  uint64_t scan_mask;              // [const] all references of a slot, if it has at most 64 words and a mask
+  uint64_t scan_mask;              // [const] all references of a slot, if one mask has them
   tri_lock lock;
   uint32_t list_generation; // [lock] the lists below are of this sweep generation; older ones are void
   // [lock] spans with groups not yet claimed, as an index + 1; the fullest first
