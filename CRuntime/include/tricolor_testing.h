@@ -30,6 +30,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_STOPPED TRI_SWIFT(stopped),
   TRI_STEP_STARTED TRI_SWIFT(started),
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
+  TRI_STEP_SHARE_PARTS TRI_SWIFT(shareParts), ///< what is left of a long object is about to be shared
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),

@@ -72,6 +72,9 @@ import TricolorCore
       (1, 1, 0, 0, 1), (2, 0b10, 0, 0, 2), (64, 1 | 1 << 63, 0, 0, 64), (64, 1 << 63, 0, 0, 200),
       (0, 0, 1, 1, 70), (0, 0, 2, 0b10, 1000), (3, 0b100, 5, 0b10001, 333), (64, 1 << 62, 64, 1 | 1 << 63, 512),
       (63, 1 << 62, 63, 1, 700), (1, 0, 3, 0b100, 131_072), (0, 0, 64, 1 << 63, 65), (2, 0b11, 7, 0b1, 10),
+      // Long, with references at the beginning only: the rest is not looked at.
+      (1, 1, 0, 0, 600), (3, 0b101, 0, 0, 4000), (64, 1 | 1 << 63, 0, 0, 10_000), (2, 0b10, 0, 0, 131_072),
+      (5, 0b10010, 7, 0, 500),
     ]
     let heap = try TestHeap()
     try heap.attached { mutator in
@@ -253,6 +256,36 @@ import TricolorCore
       heap.collector.gc(mode)
       #expect(heap.statistics.marked_objects_at_last_cycle == (1 << 16) - 1)
       #expect(heap.liveObjects() == (1 << 16) - 1)
+    }
+  }
+
+  @Test("an array is marked by all workers: what is left of it is shared with those that wait", arguments: [0, 2000])
+  func sharedArray(_ skipped: Int) async {
+    await #expect(processExitsWith: .success) { [skipped] in
+      endAfter(seconds: 60)
+      let heap = try TestHeap {
+        $0.mark_workers = 3
+        $0.verify = 0
+      }
+      tri_testing_set_helpers_worth(heap.heap, 10)
+      try heap.attached { mutator in
+        let count = 100_000
+        let array = mutator.node(count)
+        mutator.root(array)
+        // The first ones are what is marked before others come.
+        for word in 0..<count where word >= skipped || word % 64 == 0 {
+          mutator.store(mutator.node(3), in: array, at: word)
+        }
+        let expected = UInt64(1 + count - skipped + (skipped + 63) / 64)
+        tri_testing_set_step_hook { point in if point == .shareParts { Seen.count.add() } }
+        for _ in 0..<200 {
+          heap.collector.gc(.forceBlock)
+          precondition(heap.statistics.marked_objects_at_last_cycle == expected)
+          precondition(heap.liveObjects() == expected)
+          if !tri_testing_has_steps() || Seen.count.count > 1 { return }
+        }
+        preconditionFailure("no array was divided")
+      }
     }
   }
 

@@ -73,6 +73,7 @@ void tri_ephemerons_forget(tri_collect *collect) {
 typedef struct tri_tracer {
   tri_collect *collect;
   tri_grey_chunk *stack;
+  uintptr_t read_whole; // the long object of which the last item was a part
 } tri_tracer;
 
 static void tri_tracer_push(tri_tracer *tracer, uint64_t offset) {
@@ -130,15 +131,24 @@ static void tri_tracer_ephemeron(void *context, uintptr_t key, uintptr_t value) 
   if (tri_key_is_marked(tracer->collect, key)) tri_tracer_value(tracer, value);
 }
 
+// What is left of a long object is read as the whole of it; of its parts, which follow each other, only the first is.
+static void tri_tracer_item(tri_tracer *tracer, tri_grey_item item) {
+  uint64_t offset = item & ~(uint64_t)TRI_GREY_TAGS;
+  if (item & TRI_GREY_PART) {
+    const tri_spans *spans = &tracer->collect->spans;
+    uintptr_t object = tri_slot_at(spans, spans->space.start + offset).start;
+    if (object == tracer->read_whole) return;
+    tracer->read_whole = object;
+  }
+  tri_tracer_read(tracer, offset);
+  tri_tracer_drain(tracer);
+}
+
 void tri_ephemerons_trace(tri_collect *collect) {
-  tri_tracer tracer = {collect, NULL};
+  tri_tracer tracer = {collect, NULL, 0};
   tri_grey_worker_begin(&collect->grey);
   for (tri_grey_chunk *chunk; (chunk = tri_grey_take(&collect->grey, false));) {
-    // What is left of a long object is read as the whole of it.
-    for (uint64_t index = 0; index < chunk->count; index++) {
-      tri_tracer_read(&tracer, chunk->items[index] & ~(uint64_t)TRI_GREY_TAGS);
-      tri_tracer_drain(&tracer);
-    }
+    for (uint64_t index = 0; index < chunk->count; index++) tri_tracer_item(&tracer, chunk->items[index]);
     tri_grey_chunk_recycle(&collect->grey, chunk);
   }
   // A value without references was marked and is in no chunk, and may be the key of the next: a chain of such is found

@@ -2,7 +2,8 @@
 //
 // A white object has its M bit clear. A grey one has it set and an item here, in a marker's stack or in the
 // batch it works on. A black one has it set and no item. Items are byte offsets from the heap's start, as objects
-// are 16-byte aligned; TRI_GREY_SLICE in the low bits means "go on scanning inside a long object from here".
+// are 16-byte aligned; TRI_GREY_SLICE in the low bits means "go on scanning inside a long object from here", with
+// TRI_GREY_PART "but not into the next part of it", which is an item of its own.
 //
 // Invariants  `workers` counts threads that may hold items not visible here; marking is complete when there
 //             is no chunk and no worker. Chunks are filled by one thread and drained by one thread.
@@ -15,6 +16,7 @@
 typedef uint64_t tri_grey_item;
 enum {
   TRI_GREY_SLICE = 1,
+  TRI_GREY_PART = 2,
   TRI_GREY_TAGS = 15,
   // 4 KiB chunks: larger amortises the lock, smaller shares sooner.
   TRI_GREY_CHUNK_ITEMS = 509,

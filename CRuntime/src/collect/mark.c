@@ -118,7 +118,7 @@ bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk) {
 TRI_MARK_INLINE void tri_shade_prefetch(const tri_collect *collect, uintptr_t word) {
   uint64_t offset = word - collect->spans.space.start;
   if (offset < collect->spans.space.reserved_bytes)
-    __builtin_prefetch(&collect->spans.space.bits.marked[offset >> TRI_MARK_WORD_LOG2], 1);
+    tri_prefetch_to_write(&collect->spans.space.bits.marked[offset >> TRI_MARK_WORD_LOG2]);
 }
 
 uint32_t tri_shade_batch(tri_collect *collect, const uintptr_t *words, uint32_t count, bool found,
@@ -285,7 +285,7 @@ static inline void tri_edges_end(tri_marker *marker, const tri_edge_list *list) 
 }
 
 TRI_MARK_INLINE void tri_edge_add_far(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
-  __builtin_prefetch(&view->marks[offset >> TRI_MARK_WORD_LOG2], 1);
+  tri_prefetch_to_write(&view->marks[offset >> TRI_MARK_WORD_LOG2]);
   *list->edges++ = offset;
 }
 
@@ -295,7 +295,7 @@ TRI_MARK_INLINE void tri_edge_add_near(const tri_mark_view *view, tri_edge_list 
     list->last.bits |= bit;
     return;
   }
-  __builtin_prefetch(&view->marks[word], 1);
+  tri_prefetch_to_write(&view->marks[word]);
   *list->runs++ = list->last;
   list->last = (tri_mark_run){word, bit};
 }
@@ -380,10 +380,10 @@ TRI_MARK_INLINE tri_grey_item *tri_marker_visit_runs(tri_marker *marker, const t
   return top;
 }
 
-// With a branch on the mark: on lists the branch predictor runs ahead where a computed push could not, and a locked
-// instruction costs more than a branch that was predicted wrong.
-TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges(tri_marker *marker, const tri_mark_view *view, tri_grey_item *top,
-                                                      bool alone) {
+// Few of them, one by one, with a branch on the mark: on lists the branch predictor runs ahead where a computed push
+// could not.
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_few_edges(tri_marker *marker, const tri_mark_view *view,
+                                                          tri_grey_item *top, bool alone) {
   uint64_t marked = 0;
   for (const uint64_t *first = marker->edges, *edge = first + marker->edge_count; edge > first;) {
     uint64_t offset = *--edge, *place = &view->marks[offset >> TRI_MARK_WORD_LOG2];
@@ -402,7 +402,7 @@ TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges(tri_marker *marker, const 
   return top;
 }
 
-// Without: whether the end of a far edge is white can hardly be predicted, and here the mark words are in the cache.
+// Many, without a branch: whether the end of a far edge is white can hardly be predicted.
 // Nobody else sets marks meanwhile.
 TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_alone(tri_marker *marker, const tri_mark_view *view,
                                                             tri_grey_item *top) {
@@ -412,6 +412,35 @@ TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_alone(tri_marker *marker, 
     uint32_t bit = offset >> TRI_GRANULE_LOG2 & 63, white = ~(seen >> bit) & 1;
     tri_store_relaxed(place, seen | UINT64_C(1) << bit);
     tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, (uint64_t)white << bit);
+    marked += white;
+    *top = offset;
+    top += white & !tri_mark_is_leaf(view, offset);
+  }
+  marker->marked_objects += marked;
+  return top;
+}
+
+// Beside others in two passes, as a locked instruction costs more than a branch that was predicted wrong: the edges
+// that seem to lead to white are kept, without a branch; then those marks are set.
+static inline uint32_t tri_edges_keep_white(uint64_t *edges, uint32_t count, const uint64_t *marks) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t offset = edges[i], seen = tri_load_relaxed(&marks[offset >> TRI_MARK_WORD_LOG2]);
+    edges[kept] = offset;
+    kept += ~(seen >> (offset >> TRI_GRANULE_LOG2 & 63)) & 1;
+  }
+  return kept;
+}
+
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_shared(tri_marker *marker, const tri_mark_view *view,
+                                                             tri_grey_item *top) {
+  uint64_t marked = 0, *first = marker->edges;
+  uint32_t kept = tri_edges_keep_white(first, marker->edge_count, view->marks);
+  for (const uint64_t *edge = first + kept; edge > first;) {
+    uint64_t offset = *--edge, *place = &view->marks[offset >> TRI_MARK_WORD_LOG2];
+    // Another may have been faster, or two edges of this batch lead here.
+    uint64_t bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63), white = !(tri_or_relaxed(place, bit) & bit);
+    tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, white ? bit : 0);
     marked += white;
     *top = offset;
     top += white & !tri_mark_is_leaf(view, offset);
@@ -461,10 +490,12 @@ TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *v
   if (__builtin_expect(view->confirmed_by != NULL, 0)) {
     top = tri_marker_visit_with_doubts(marker, view, top);
   } else {
-    if (alone && !shallow)
+    if (shallow)
+      top = tri_marker_visit_few_edges(marker, view, top, alone);
+    else if (alone)
       top = tri_marker_visit_edges_alone(marker, view, top);
     else
-      top = tri_marker_visit_edges(marker, view, top, alone);
+      top = tri_marker_visit_edges_shared(marker, view, top);
     top = tri_marker_visit_runs(marker, view, top, alone);
   }
   if (marker->slice_count) top = tri_marker_push_slices(marker, top);
@@ -490,6 +521,23 @@ TRI_MARK_INLINE void tri_scan_array(const tri_mark_view *view, const uintptr_t *
   for (; slot < end; slot++) tri_edge_add(view, list, tri_load_relaxed(slot), way);
 }
 
+// What of a long object lies behind its part with word `first` becomes items of its own, for whoever is hungry.
+static __attribute__((noinline, cold)) void tri_marker_share_parts(tri_marker *marker, uint64_t object_offset,
+                                                                   uint64_t first, uint64_t words) {
+  uint64_t part = first / TRI_MARK_PART_WORDS + 1, parts = (words - 1) / TRI_MARK_PART_WORDS + 1;
+  uint64_t chunk_parts = (parts - part) / TRI_MARK_PART_CHUNKS + 1;
+  tri_step(TRI_STEP_SHARE_PARTS);
+  tri_grey_chunk *chunk = NULL;
+  for (; part < parts; part++) {
+    uint64_t offset = object_offset + part * TRI_MARK_PART_WORDS * 8;
+    tri_chunk_push(marker->collect, &chunk, offset | TRI_GREY_SLICE | TRI_GREY_PART);
+    if (!chunk || chunk->count < chunk_parts) continue;
+    tri_grey_share(&marker->collect->grey, chunk);
+    chunk = NULL;
+  }
+  if (chunk) tri_grey_share(&marker->collect->grey, chunk);
+}
+
 // Objects without a one-word mask: long, conservative, custom or large. One slice of at most 64 words; the rest is an
 // item of its own.
 static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, const tri_mark_view *shared_view,
@@ -513,8 +561,15 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
   uint64_t words = tri_span_object_bytes(place.span) / 8, scanned = tri_layout_scanned_words(description);
   if (words > scanned) words = scanned;
   uint64_t first = (view.start + offset - place.start) / 8, end = first + TRI_MARK_SLICE_WORDS;
+  uint64_t part = item & TRI_GREY_PART;
+  if (!part && words > first + 2 * TRI_MARK_PART_WORDS && tri_grey_wanted(&marker->collect->grey)) {
+    tri_marker_share_parts(marker, place.start - view.start, first, words);
+    part = TRI_GREY_PART;
+  }
+  uint64_t part_end = (first / TRI_MARK_PART_WORDS + 1) * TRI_MARK_PART_WORDS;
+  if (part && words > part_end) words = part_end;
   if (end < words) {
-    marker->slices[marker->slice_count++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE;
+    marker->slices[marker->slice_count++] = (offset + TRI_MARK_SLICE_WORDS * 8) | TRI_GREY_SLICE | part;
     // Its first line would be fetched with the other items of its batch, but not the rest.
     for (uint64_t line = end; line < end + TRI_MARK_SLICE_WORDS; line += TRI_CACHE_LINE_BYTES / 8)
       __builtin_prefetch(&slots[line]);

@@ -27,6 +27,9 @@
 enum {
   TRI_MARK_BATCH = 16,       // 8 to 32 measured equal but for trees, which 16 suits best
   TRI_MARK_SLICE_WORDS = 64, // longer objects are scanned in slices of this
+  // What hungry workers get of a long object: some 30 us of work each. Smaller shares sooner, larger costs fewer items.
+  TRI_MARK_PART_WORDS = 4096,
+  TRI_MARK_PART_CHUNKS = 64, // at most, so that the parts of one object do not fill memory
   TRI_MARK_EDGES = TRI_MARK_BATCH * TRI_MARK_SLICE_WORDS,
   TRI_MARK_STACK_ITEMS = 16384, // 128 KiB; what is above goes to shared chunks
   TRI_MARK_DONATE_ITEMS = 64,   // from this depth on, work is given to hungry workers

@@ -125,7 +125,7 @@ static tri_mutator_full *tri_thread_mutator_at(uint32_t index) {
   if (index + AHEAD < tri_thread.count) {
     tri_mutator_full *later = tri_thread.attachments[index + AHEAD].mutator;
     __builtin_prefetch(&later->fast, 0);
-    __builtin_prefetch(&later->stack_pointer, 1);
+    tri_prefetch_to_write(&later->stack_pointer);
   }
   return tri_thread.attachments[index].mutator;
 }
