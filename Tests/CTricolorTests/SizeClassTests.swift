@@ -59,6 +59,22 @@ import Testing
     }
   }
 
+  @Test("a span is no longer than it has to be: half of it would hold too little, or waste too much")
+  func shortSpans() {
+    var blocks = 0
+    for sizeClass in 1..<UInt32(TRI_SIZE_CLASS_COUNT) {
+      let span = Int(tri_testing_span_bytes(sizeClass))
+      let slot = Int(tri_size_class_bytes(sizeClass))
+      blocks += span / 65536
+      if span == 65536 { continue }
+      let half = span / 2
+      let slots = half / slot
+      let wasted = half - slots * (Int(tri_size_class_bytes(sizeClass - 1)) + 1)
+      #expect(slots < 8 || wasted * 8 > half, "class \(sizeClass), \(slot) bytes")
+    }
+    #expect(blocks <= 132, "a program with objects of all sizes holds \(blocks) blocks for one object of each")
+  }
+
   @Test("the table, when asked for", .enabled(if: getenv("TRICOLOR_PRINT_SIZE_CLASSES") != nil))
   func table() {
     print("class   slot    span  slots  tail  worst waste of a span, per mille")

@@ -162,7 +162,7 @@ void tri_testing_sweep_ties(tri_heap *heap, const void *object) {
 }
 
 uint32_t tri_testing_span_bytes(uint32_t size_class) {
-  return tri_size_class_span_pages(tri_size_class_bytes(size_class)) << TRI_PAGE_LOG2;
+  return tri_size_class_span_pages(size_class) << TRI_PAGE_LOG2;
 }
 uint64_t tri_testing_layout_mask(const tri_layout_description *description, uint64_t first_word) {
   return tri_layout_mask_at(description, first_word);

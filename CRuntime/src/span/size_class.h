@@ -27,11 +27,9 @@ typedef struct tri_size_class_info {
 /// The table, TRI_SIZE_CLASS_COUNT entries.
 const tri_size_class_info *tri_size_classes(void);
 
-/// Pages of a span of this slot size: a block while eight of the largest slots fit with little tail, more above.
-static inline uint32_t tri_size_class_span_pages(uint32_t slot_bytes) {
-  uint32_t blocks = slot_bytes <= 4096 ? 1 : slot_bytes <= 16384 ? 4 : 8;
-  return blocks * TRI_PAGES_PER_BLOCK;
-}
+/// Pages of a span of this class: as few blocks as there can be. A program with objects of all sizes holds some of
+/// every class, and what is free in a span is of no use to others.
+uint32_t tri_size_class_span_pages(uint32_t size_class);
 /// Which slot an offset into a span falls into.
 static inline uint32_t tri_slot_index(uint64_t offset, uint32_t slot_inverse) {
   return (uint32_t)((offset * slot_inverse) >> TRI_SLOT_INVERSE_LOG2);
