@@ -7,13 +7,8 @@
 #include "base/step.h"
 #include "mutator/fiber.h"
 #include "mutator/magazine.h"
-#include "mutator/scan.h"
+#include "mutator/states.h"
 #include "os/vm.h"
-
-enum {
-  TRI_FIRST_WARNING_MS = 1000, // a mutator that has not come by after this is named
-  TRI_NEXT_WARNING_MS = 10000,
-};
 
 // This thread's mutators, innermost last. A thread may be attached to thousands of heaps: mutators lie pages apart, so
 // what they are looked for by stands beside their addresses. Initial-exec: no call in a shared library either.
@@ -135,122 +130,6 @@ tri_mutator *tri_current_mutator(tri_heap *heap) {
   return mutator ? &mutator->fast : NULL;
 }
 
-// ---- States ----
-
-static bool tri_mutator_is_still(tri_mutator_full *mutator) {
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_HELD)) return true;
-  return blocked == TRI_MUTATOR_HELD || blocked == TRI_MUTATOR_PARKED;
-}
-
-static void tri_world_list_unsettled(tri_world *world, tri_mutator_full *mutator) {
-  mutator->next_unsettled = world->unsettled;
-  world->unsettled = mutator;
-}
-
-// Stays as it is from now until the stop is over: looked at here, before the stop is complete.
-static void tri_world_count_still_locked(tri_world *world, tri_mutator_full *mutator) {
-  world->still++;
-  if (!tri_mutator_is_settled(mutator)) tri_world_list_unsettled(world, mutator);
-}
-
-// The last one whom a stop waits for wakes it; forks and handshakes look for themselves.
-static void tri_world_arrive_locked(tri_world *world, tri_mutator_full *mutator) {
-  bool last = true;
-  if (mutator->awaited) {
-    mutator->awaited = false;
-    tri_world_count_still_locked(world, mutator);
-    tri_stops_note_arrival(&world->stops, mutator->thread_id);
-    last = --world->awaited == 0;
-  }
-  if (last) pthread_cond_broadcast(&world->arrived);
-}
-
-static void tri_world_note_blocked(tri_world *world, tri_mutator_full *mutator) {
-  tri_lock_acquire(&world->lock);
-  if (mutator->awaited) {
-    // Held before it is counted: it could run again.
-    bool still = tri_mutator_is_still(mutator);
-    TRI_ASSERT(still);
-    (void)still;
-  }
-  tri_world_arrive_locked(world, mutator);
-  tri_lock_release(&world->lock);
-}
-
-// Whoever waits for the world to start is woken by one who was: a start that woke a hundred threads itself would take
-// as long as a stop, and most of them could not run yet. Without the lock: a thread that is woken may take the
-// processor of the one that wakes it, and would then wait for it.
-static void tri_world_wake_some(tri_world *world) {
-  pthread_cond_signal(&world->resumed);
-  pthread_cond_signal(&world->resumed);
-}
-
-// Whether there was a wait: the caller then wakes some, once it has released the lock.
-static bool tri_world_wait_for_start_locked(tri_world *world) {
-  if (!world->stopping) return false;
-  while (world->stopping) tri_lock_wait(&world->lock, &world->resumed, 0);
-  return true;
-}
-
-static void tri_mutator_set_blocked(tri_mutator_full *mutator, uintptr_t stack_pointer, const tri_registers *saved) {
-  mutator->stack_pointer = stack_pointer;
-  if (saved) mutator->registers = *saved;
-  // Pairs with the collector's compare-exchange to held: it then sees stack pointer, registers and windows.
-  tri_store_ordered(&mutator->state, (uint32_t)TRI_MUTATOR_BLOCKED);
-  // The collector may have asked before it could see us blocked, and be asleep.
-  if (tri_load_ordered(&mutator->fast.request)) tri_world_note_blocked(mutator->world, mutator);
-}
-
-static void tri_assert_follows(const tri_mutator_full *mutator) {
-  // Debug builds only: in others setting a mutator aside and taking it back touches one cache line of it.
-  TRI_CHECK(!TRI_CHECKS || mutator->marking_ends == mutator->world->marking_ends,
-            "thread %" PRIu64 " runs again and missed the end of marking", mutator->thread_id);
-}
-
-// false while it is held, or not taken back yet from a stop that held it.
-static bool tri_mutator_try_set_running(tri_mutator_full *mutator) {
-  uint32_t blocked = TRI_MUTATOR_BLOCKED;
-  if (!tri_compare_exchange_ordered(&mutator->state, &blocked, (uint32_t)TRI_MUTATOR_RUNNING)) return false;
-  // Stale registers would keep garbage alive at the next stop.
-  mutator->registers = (tri_registers){{0}};
-  tri_assert_follows(mutator);
-  return true;
-}
-
-// The stop that it was parked or held for is over; it runs again. By its owner, or by a handshake in its place.
-static void tri_mutator_make_up_locked(tri_mutator_full *mutator) {
-  TRI_ASSERT(!mutator->world->stopping);
-  tri_and_ordered(&mutator->fast.request, ~(uint32_t)TRI_REQUEST_STOP);
-  tri_mutator_follow(mutator);
-}
-
-static bool tri_mutator_take_back_locked(tri_mutator_full *mutator) {
-  if (mutator->world->stopping) return false;
-  uint32_t held = TRI_MUTATOR_HELD;
-  tri_mutator_make_up_locked(mutator);
-  tri_compare_exchange_ordered(&mutator->state, &held, (uint32_t)TRI_MUTATOR_BLOCKED);
-  return tri_mutator_try_set_running(mutator);
-}
-
-// false while a stop is wanted or in force.
-static bool tri_mutator_take_back(tri_mutator_full *mutator) {
-  if (tri_mutator_try_set_running(mutator)) return true;
-  tri_lock_acquire(&mutator->world->lock);
-  bool taken = tri_mutator_take_back_locked(mutator);
-  tri_lock_release(&mutator->world->lock);
-  return taken;
-}
-
-static void tri_mutator_set_running(tri_mutator_full *mutator) {
-  if (tri_mutator_take_back(mutator)) return;
-  tri_world *world = mutator->world;
-  tri_lock_acquire(&world->lock);
-  while (!tri_mutator_take_back_locked(mutator)) tri_lock_wait(&world->lock, &world->resumed, 0);
-  tri_lock_release(&world->lock);
-  tri_world_wake_some(world);
-}
-
 // ---- One thread, several heaps ----
 
 // How many waits this thread has set its other mutators aside for.
@@ -277,14 +156,6 @@ static tri_mutator_full *tri_thread_take_back(void) {
   return NULL;
 }
 
-static void tri_mutator_wait_while_held(tri_mutator_full *mutator) {
-  tri_world *world = mutator->world;
-  tri_lock_acquire(&world->lock);
-  bool waited = tri_world_wait_for_start_locked(world);
-  tri_lock_release(&world->lock);
-  if (waited) tri_world_wake_some(world);
-}
-
 // While this thread waits to have one back, none of the others runs either: a fork holds all heaps at once.
 static void tri_thread_take_back_held(void *context, uintptr_t stack_pointer) {
   for (tri_mutator_full *held = context; held; held = tri_thread_take_back()) {
@@ -294,7 +165,7 @@ static void tri_thread_take_back_held(void *context, uintptr_t stack_pointer) {
       mutator->away = true;
       tri_mutator_set_blocked(mutator, stack_pointer, NULL);
     }
-    tri_mutator_wait_while_held(held);
+    tri_world_wait_for_start(held->world);
   }
 }
 
@@ -438,23 +309,6 @@ void tri_safepoint_slow(tri_mutator *mutator) {
 static void tri_mutator_let_go(tri_mutator_full *mutator) {
   uint32_t held = TRI_MUTATOR_HELD;
   tri_compare_exchange_ordered(&mutator->state, &held, (uint32_t)TRI_MUTATOR_BLOCKED);
-}
-
-static void tri_world_warn(const tri_mutator_full *late, uint64_t since_ns, const char *what) {
-  tri_report("waiting for thread %" PRIu64 " to %s since %" PRIu64
-             " ms: it neither allocates, polls (tri_safepoint) nor is in a blocking region",
-             late->thread_id, what, (tri_clock_ns() - since_ns) / 1000000);
-}
-
-// Waits for an arrival; names who is late.
-static void tri_world_await_locked(tri_world *world, const tri_mutator_full *late, uint64_t since_ns,
-                                   uint64_t *next_warning_ms, const char *what) {
-  uint64_t waited_ms = (tri_clock_ns() - since_ns) / 1000000;
-  if (waited_ms >= *next_warning_ms) {
-    tri_world_warn(late, since_ns, what);
-    *next_warning_ms += TRI_NEXT_WARNING_MS;
-  }
-  tri_lock_wait(&world->lock, &world->arrived, 100 * 1000000);
 }
 
 static bool tri_mutator_is_caller(const tri_mutator_full *mutator) {
@@ -685,12 +539,8 @@ static void tri_world_admit_locked(tri_world *world, tri_mutator_full *mutator) 
 // The frame that called this stays until the wait is over, and holds the registers.
 static void tri_world_await_end_of_stop(void *context, uintptr_t stack_pointer) {
   tri_mutator_full *mutator = context;
-  tri_world *world = mutator->world;
   tri_thread_others_block(mutator, stack_pointer, NULL);
-  tri_lock_acquire(&world->lock);
-  bool waited = tri_world_wait_for_start_locked(world);
-  tri_lock_release(&world->lock);
-  if (waited) tri_world_wake_some(world);
+  tri_world_wait_for_start(mutator->world);
   tri_thread_others_unblock();
 }
 
