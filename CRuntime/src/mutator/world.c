@@ -1,29 +1,14 @@
 #include "mutator/world.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/step.h"
 #include "mutator/fiber.h"
 #include "mutator/magazine.h"
 #include "mutator/states.h"
+#include "mutator/thread_mutators.h"
 #include "os/vm.h"
-
-// This thread's mutators, innermost last. A thread may be attached to thousands of heaps: mutators lie pages apart, so
-// what they are looked for by stands beside their addresses. Initial-exec: no call in a shared library either.
-typedef struct tri_attachment {
-  tri_world *world;
-  tri_mutator_full *mutator;
-} tri_attachment;
-static __thread struct {
-  tri_attachment *attachments; // NULL while there is none
-  uint32_t count, capacity;
-} tri_thread __attribute__((tls_model("initial-exec")));
-// What inline code reads of it.
-__thread tri_mutator *tri_thread_mutator_current;
-static pthread_key_t tri_thread_exit_key;
-static pthread_once_t tri_thread_exit_once = PTHREAD_ONCE_INIT;
 
 tri_status tri_world_init(tri_world *world, const tri_options *options) {
   memset(world, 0, sizeof *world);
@@ -71,113 +56,6 @@ void tri_world_destroy(tri_world *world) {
   tri_lock_destroy(&world->fibers_lock);
   tri_lock_destroy(&world->lock);
   tri_collect_destroy(&world->collect);
-}
-
-// ---- One thread, several heaps ----
-
-tri_mutator_full *tri_world_current_mutator(tri_world *world) {
-  for (uint32_t index = tri_thread.count; index-- > 0;)
-    if (tri_thread.attachments[index].world == world) return tri_thread.attachments[index].mutator;
-  return NULL;
-}
-
-static bool tri_thread_make_room(void) {
-  if (tri_thread.count < tri_thread.capacity) return true;
-  uint32_t capacity = tri_thread.capacity ? 2 * tri_thread.capacity : 4;
-  tri_attachment *grown = realloc(tri_thread.attachments, capacity * sizeof *grown);
-  if (!grown) return false;
-  tri_thread.attachments = grown;
-  tri_thread.capacity = capacity;
-  return true;
-}
-
-static void tri_thread_free_if_empty(void) {
-  if (tri_thread.count) return;
-  free(tri_thread.attachments);
-  tri_thread.attachments = NULL;
-  tri_thread.capacity = 0;
-}
-
-static void tri_thread_add(tri_mutator_full *mutator) {
-  TRI_ASSERT(tri_thread.count < tri_thread.capacity);
-  tri_thread.attachments[tri_thread.count++] = (tri_attachment){mutator->world, mutator};
-  tri_thread_mutator_current = &mutator->fast;
-}
-
-static void tri_thread_remove(const tri_mutator_full *mutator) {
-  uint32_t index = tri_thread.count - 1;
-  while (tri_thread.attachments[index].mutator != mutator) index--;
-  tri_thread.count--;
-  tri_attachment *at = &tri_thread.attachments[index];
-  memmove(at, at + 1, (tri_thread.count - index) * sizeof *at);
-  tri_thread_mutator_current = tri_thread.count ? &tri_thread.attachments[tri_thread.count - 1].mutator->fast : NULL;
-  tri_thread_free_if_empty();
-}
-
-// The mutator at an index, with the one that the caller comes to in a few steps on its way to the cache.
-static tri_mutator_full *tri_thread_mutator_at(uint32_t index) {
-  enum { AHEAD = 8 };
-  if (index + AHEAD < tri_thread.count) {
-    tri_mutator_full *later = tri_thread.attachments[index + AHEAD].mutator;
-    __builtin_prefetch(&later->fast, 0);
-    tri_prefetch_to_write(&later->stack_pointer);
-  }
-  return tri_thread.attachments[index].mutator;
-}
-
-tri_mutator *tri_current_mutator(tri_heap *heap) {
-  tri_mutator_full *mutator = tri_world_current_mutator(tri_world_of_heap(heap));
-  return mutator ? &mutator->fast : NULL;
-}
-
-// ---- One thread, several heaps ----
-
-// How many waits this thread has set its other mutators aside for.
-static __thread uint32_t tri_thread_waits;
-
-void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved) {
-  if (tri_thread_waits++ != 0) return;
-  for (uint32_t index = 0; index < tri_thread.count; index++) {
-    tri_mutator_full *mutator = tri_thread_mutator_at(index);
-    if (mutator == waiting_for || mutator->blocking) continue;
-    mutator->away = true;
-    tri_mutator_set_blocked(mutator, stack_pointer, saved);
-  }
-}
-
-// NULL, or the first that is held.
-static tri_mutator_full *tri_thread_take_back(void) {
-  for (uint32_t index = 0; index < tri_thread.count; index++) {
-    tri_mutator_full *mutator = tri_thread_mutator_at(index);
-    if (!mutator->away) continue;
-    if (!tri_mutator_take_back(mutator)) return mutator;
-    mutator->away = false;
-  }
-  return NULL;
-}
-
-// While this thread waits to have one back, none of the others runs either: a fork holds all heaps at once.
-static void tri_thread_take_back_held(void *context, uintptr_t stack_pointer) {
-  for (tri_mutator_full *held = context; held; held = tri_thread_take_back()) {
-    for (uint32_t index = 0; index < tri_thread.count; index++) {
-      tri_mutator_full *mutator = tri_thread_mutator_at(index);
-      if (!tri_mutator_is_usable(mutator)) continue;
-      mutator->away = true;
-      tri_mutator_set_blocked(mutator, stack_pointer, NULL);
-    }
-    tri_world_wait_for_start(held->world);
-  }
-}
-
-void tri_thread_others_unblock(void) {
-  if (--tri_thread_waits != 0) return;
-  tri_mutator_full *held = tri_thread_take_back();
-  if (held) tri_thread_with_stack(tri_thread_take_back_held, held);
-}
-
-void tri_thread_assert_not_interrupted(const char *what) {
-  for (uint32_t index = 0; index < tri_thread.count; index++)
-    tri_assert_not_interrupted(tri_thread.attachments[index].mutator, what);
 }
 
 // ---- Blocking regions ----
@@ -496,11 +374,13 @@ void tri_assert_world_stopped(const tri_world *world) {
 
 // ---- Coming and going ----
 
+static pthread_key_t tri_thread_exit_key;
+static pthread_once_t tri_thread_exit_once = PTHREAD_ONCE_INIT;
+
 static void tri_thread_exit(void *unused) {
   (void)unused;
   // A thread that ends without detaching: its scopes and blocking region end with it.
-  while (tri_thread.count) {
-    tri_mutator_full *mutator = tri_thread.attachments[tri_thread.count - 1].mutator;
+  for (tri_mutator_full *mutator; (mutator = tri_thread_innermost());) {
     if (mutator->blocking) tri_blocking_end(&mutator->fast);
     mutator->scope_open = 0;
     mutator->scope_depth = 0;

@@ -6,7 +6,6 @@
 //
 // Invariants  the list changes only under the world lock and never while the world is stopped; the thread that
 //             stopped the world stays attached and is the only one running.
-//             While a thread waits for one heap, its mutators of other heaps count as blocked.
 // Callers     stop, start, handshake: the thread that holds the cycle lock.
 // Not here    what is done at a handshake (scan.h, heap/cycle.c).
 #ifndef TRI_MUTATOR_WORLD_H
@@ -89,7 +88,6 @@ static inline tri_world *tri_world_of_heap(tri_heap *heap) {
 tri_status tri_world_init(tri_world *world, const tri_options *options);
 void tri_world_destroy(tri_world *world);
 
-tri_mutator_full *tri_world_current_mutator(tri_world *world);
 /// Runs the function once for every mutator: by its owner at its next safepoint, or here while the owner is
 /// blocked. Returns when all have; new mutators see the phase as it is when they attach.
 void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
@@ -118,14 +116,7 @@ void tri_assert_world_stopped(const tri_world *world);
 /// Between this and releasing the lock the final stop of a cycle is not in force, so what is shaded now is seen by
 /// it. A running mutator keeps it away by itself: then nothing is locked and the answer is false.
 bool tri_world_keep_running(tri_world *world);
-/// Around a wait for one heap, or a whole cycle of it: this thread's mutators of other heaps count as blocked, or two
-/// heaps could wait for each other. `saved`: the registers on entry, where the caller returns before the wait is over;
-/// NULL where a frame that stays holds them (tri_thread_with_stack).
-void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved);
-void tri_thread_others_unblock(void);
-/// Traps in a signal handler that interrupted a slow path of any of this thread's mutators.
-void tri_thread_assert_not_interrupted(const char *what);
-/// The same for the mutator itself, around a wait inside one function.
+/// The mutator itself counts as blocked, around a wait inside one function.
 void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer);
 void tri_mutator_wait_over(tri_mutator_full *mutator);
 
