@@ -8,6 +8,7 @@
 #include "heap/heap.h"
 #include "heap/verify.h"
 #include "mutator/assist.h"
+#include "mutator/handshake.h"
 #include "mutator/thread_mutators.h"
 
 enum {

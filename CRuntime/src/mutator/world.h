@@ -1,4 +1,4 @@
-// World: every attached mutator, and how the collector meets them: one by one (handshake) or all at once (stop).
+// World: every attached mutator, and how the collector stops them all at once.
 //
 // Mutators are cooperative: they come by when a window runs empty and at tri_safepoint(), and count as stopped
 // inside a blocking region. A mutator that does not come is named in a warning after a second, and again every
@@ -6,8 +6,8 @@
 //
 // Invariants  the list changes only under the world lock and never while the world is stopped; the thread that
 //             stopped the world stays attached and is the only one running.
-// Callers     stop, start, handshake: the thread that holds the cycle lock.
-// Not here    what is done at a handshake (scan.h, heap/cycle.c).
+// Callers     stop, start: the thread that holds the cycle lock.
+// Not here    meeting mutators one by one (handshake.h).
 #ifndef TRI_MUTATOR_WORLD_H
 #define TRI_MUTATOR_WORLD_H
 
@@ -88,9 +88,6 @@ static inline tri_world *tri_world_of_heap(tri_heap *heap) {
 tri_status tri_world_init(tri_world *world, const tri_options *options);
 void tri_world_destroy(tri_world *world);
 
-/// Runs the function once for every mutator: by its owner at its next safepoint, or here while the owner is
-/// blocked. Returns when all have; new mutators see the phase as it is when they attach.
-void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
 /// Returns with every other mutator parked or held. Nests not.
 void tri_world_stop(tri_world *world, tri_stop_cause cause);
 /// How long the stop was, from the request, in ns. Touches no mutator but the caller's.
