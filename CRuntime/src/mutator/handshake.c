@@ -2,6 +2,7 @@
 
 #include "base/step.h"
 #include "mutator/states.h"
+#include "mutator/stopping.h"
 #include "mutator/thread_mutators.h"
 
 void tri_mutator_run_handshake_locked(tri_mutator_full *mutator) {

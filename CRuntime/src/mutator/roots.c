@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/callback.h"
+#include "mutator/stopping.h"
 #include "mutator/store.h"
 #include "mutator/thread_mutators.h"
 #include "mutator/world.h"
