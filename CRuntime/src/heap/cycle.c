@@ -9,6 +9,7 @@
 #include "heap/verify.h"
 #include "mutator/assist.h"
 #include "mutator/handshake.h"
+#include "mutator/safepoint.h"
 #include "mutator/stopping.h"
 #include "mutator/thread_mutators.h"
 

@@ -6,6 +6,7 @@
 
 #include "base/callback.h"
 #include "base/step.h"
+#include "mutator/safepoint.h"
 #include "mutator/thread_mutators.h"
 #include "os/vm.h"
 

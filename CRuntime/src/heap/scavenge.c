@@ -14,6 +14,7 @@
 //
 // Not here    what goes back (space/scavenge.h).
 #include "heap/heap.h"
+#include "mutator/safepoint.h"
 #include "mutator/thread_mutators.h"
 
 enum {

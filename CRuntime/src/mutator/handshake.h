@@ -4,7 +4,7 @@
 // Invariants  while `handshake` is set its mutator has TRI_REQUEST_HANDSHAKE pending, so its owner cannot pass a
 //             safepoint, or detach, without seeing to it.
 //             One handshake at a time, and none while the world is stopped for a cycle.
-// Callers     the thread that holds the cycle lock; its owner's part: safepoints.
+// Callers     the thread that holds the cycle lock; the owner's part: safepoint.c.
 // Not here    what is done at a handshake (scan.h, heap/cycle.c).
 #ifndef TRI_MUTATOR_HANDSHAKE_H
 #define TRI_MUTATOR_HANDSHAKE_H

@@ -1,10 +1,8 @@
 // World: every mutator that is attached to a heap, and what they share.
 //
-// Mutators are cooperative: they come by when a window runs empty and at tri_safepoint(), and count as stopped
-// inside a blocking region.
-//
 // Invariants  the list changes only under the world lock and never while the world is stopped, but in a forked child.
-// Not here    meeting mutators one by one (handshake.h) or all at once (stopping.h).
+// Not here    where a mutator lets the collector in (safepoint.h), meeting them one by one (handshake.h) or all at once
+//             (stopping.h).
 #ifndef TRI_MUTATOR_WORLD_H
 #define TRI_MUTATOR_WORLD_H
 
@@ -87,8 +85,5 @@ void tri_world_destroy(tri_world *world);
 
 /// In a forked child, which has one thread: detaches every other mutator, as its thread would have.
 void tri_world_keep_only_caller(tri_world *world);
-/// The mutator itself counts as blocked, around a wait inside one function.
-void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer);
-void tri_mutator_wait_over(tri_mutator_full *mutator);
 
 #endif
