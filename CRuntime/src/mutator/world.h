@@ -1,8 +1,9 @@
 // World: every mutator that is attached to a heap, and what they share.
 //
 // Invariants  the list changes only under the world lock and never while the world is stopped, but in a forked child.
-// Not here    where a mutator lets the collector in (safepoint.h), meeting them one by one (handshake.h) or all at once
-//             (stopping.h).
+// Callers     every unit of this floor and the next; the fields say who touches them.
+// Not here    how mutators come and go (attach.h), where a mutator lets the collector in (safepoint.h), meeting
+//             them one by one (handshake.h) or all at once (stopping.h).
 #ifndef TRI_MUTATOR_WORLD_H
 #define TRI_MUTATOR_WORLD_H
 
@@ -82,8 +83,5 @@ static inline tri_world *tri_world_of_heap(tri_heap *heap) {
 
 tri_status tri_world_init(tri_world *world, const tri_options *options);
 void tri_world_destroy(tri_world *world);
-
-/// In a forked child, which has one thread: detaches every other mutator, as its thread would have.
-void tri_world_keep_only_caller(tri_world *world);
 
 #endif
