@@ -51,13 +51,3 @@ void tri_world_destroy(tri_world *world) {
   tri_lock_destroy(&world->lock);
   tri_collect_destroy(&world->collect);
 }
-
-// ---- What stops cost ----
-
-size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_t capacity) {
-  return tri_stops_copy(&tri_world_of_heap(heap)->stops, after, out_stops, capacity);
-}
-
-void tri_stops_observe(tri_heap *heap, tri_stop_function *function, void *context) {
-  tri_stops_set_observer(&tri_world_of_heap(heap)->stops, function, context);
-}
