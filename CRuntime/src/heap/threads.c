@@ -4,6 +4,7 @@
 
 #include "base/step.h"
 #include "heap/heap.h"
+#include "heap/trigger.h"
 #include "mutator/assist.h"
 #include "mutator/stopping.h"
 
