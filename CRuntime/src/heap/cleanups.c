@@ -2,6 +2,7 @@
 // Always without locks, so that one that blocks delays those behind it and nothing else.
 #include "base/callback.h"
 #include "heap/heap.h"
+#include "mutator/thread_mutators.h"
 
 enum {
   TRI_CLEANUPS_BATCH = 32, // taken at once: larger means fewer locks, smaller leaves fewer behind one that blocks

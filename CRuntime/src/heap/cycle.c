@@ -8,6 +8,10 @@
 #include "heap/heap.h"
 #include "heap/verify.h"
 #include "mutator/assist.h"
+#include "mutator/handshake.h"
+#include "mutator/safepoint.h"
+#include "mutator/stopping.h"
+#include "mutator/thread_mutators.h"
 
 enum {
   // What a final stop may mark before it gives up and lets marking go on beside the mutators: about 0.1 ms.

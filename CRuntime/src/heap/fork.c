@@ -7,6 +7,9 @@
 #include "collect/sweep.h"
 #include "heap/heap.h"
 #include "mutator/assist.h"
+#include "mutator/attach.h"
+#include "mutator/stopping.h"
+#include "mutator/thread_mutators.h"
 #include "space/registry.h"
 
 enum {

@@ -125,8 +125,6 @@ void tri_cleanups_run_all(tri_heap *heap);
 void tri_cleanups_destroy(tri_heap *heap);
 void tri_collector_thread_init(tri_heap *heap);
 void tri_collector_thread_destroy(tri_heap *heap);
-/// Whether a background cycle is still to be begun; the caller then begins it.
-bool tri_heap_take_request(tri_heap *heap);
 /// Wakes the collector thread, starting it if need be; false when no thread can be had.
 bool tri_collector_thread_request(tri_heap *heap, bool cycle, bool sweep);
 /// Has the collector thread call tri_heap_tick() at that moment (monotonic) or before, starting it if need be; false

@@ -1,6 +1,7 @@
 #include "heap/limits.h"
 
 #include "heap/heap.h"
+#include "mutator/thread_mutators.h"
 #include "os/cgroup.h"
 
 enum {

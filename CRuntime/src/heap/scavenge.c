@@ -14,6 +14,8 @@
 //
 // Not here    what goes back (space/scavenge.h).
 #include "heap/heap.h"
+#include "mutator/safepoint.h"
+#include "mutator/thread_mutators.h"
 
 enum {
   // Longer means fewer wakeups, shorter that a cycle that is asked for waits less.

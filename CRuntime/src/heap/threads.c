@@ -4,7 +4,9 @@
 
 #include "base/step.h"
 #include "heap/heap.h"
+#include "heap/trigger.h"
 #include "mutator/assist.h"
+#include "mutator/stopping.h"
 
 enum {
   // A small graph is marked before a helper could wake up; measured in objects, about half a millisecond.

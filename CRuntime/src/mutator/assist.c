@@ -46,7 +46,7 @@ typedef struct tri_credit_pace {
   tri_share *share; // NULL: without end
 } tri_credit_pace;
 
-// Threads that would allocate wait (heap.c): nobody else needs the processor.
+// Threads that would allocate wait (heap/trigger.c): nobody else needs the processor.
 static bool tri_assist_is_beyond_limit(const tri_world *world) {
   return tri_load_relaxed(&world->collect.allocated_since_bytes) >= tri_load_relaxed(&world->hold_bytes);
 }

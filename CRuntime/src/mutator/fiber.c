@@ -4,6 +4,7 @@
 
 #include "base/step.h"
 #include "mutator/scan.h"
+#include "mutator/stopping.h"
 #include "tricolor_api.h"
 
 static bool tri_bounds_overlap(tri_stack_bounds a, tri_stack_bounds b) {

@@ -12,7 +12,7 @@
 //
 // Invariants  only the owner writes windows, buffer and scopes, except that the collector may while the owner is
 //             parked or held. A mutator is one mapping: header, then windows (tricolor_fast.h).
-// Not here    the list of mutators and how they are stopped (world.h).
+// Not here    the list of mutators (world.h), and how they are stopped (states.h, stopping.h).
 #ifndef TRI_MUTATOR_MUTATOR_H
 #define TRI_MUTATOR_MUTATOR_H
 
@@ -96,7 +96,7 @@ typedef struct tri_mutator_full {
   void *handshake_context;                  // [lock:world]
   bool handshake_running;                   // [lock:world] the owner is at it
   bool awaited;                             // [lock:world] by the stop that is wanted
-  struct tri_mutator_full *next_unsettled;  // [stw] world.h
+  struct tri_mutator_full *next_unsettled;  // [stw] of world.unsettled
   uint64_t marking_ends;                    // [owner; collector while stopped] of the world, as far as it followed
   const char *busy; // [owner] what must not be interrupted by a signal handler that does the like; NULL: nothing
 

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/callback.h"
+#include "mutator/stopping.h"
 #include "mutator/store.h"
+#include "mutator/thread_mutators.h"
 #include "mutator/world.h"
 
 void tri_roots_init(tri_roots *roots, tri_meta *meta) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mutator/world.h"
 #include "os/thread.h"
 
 void tri_stops_init(tri_stops *stops) {
@@ -64,4 +65,14 @@ void tri_stops_set_observer(tri_stops *stops, tri_stop_function *function, void 
   stops->observer = function;
   stops->observer_context = context;
   tri_lock_release(&stops->lock);
+}
+
+// ---- What embedders call ----
+
+size_t tri_stops_read(tri_heap *heap, uint64_t after, tri_stop *out_stops, size_t capacity) {
+  return tri_stops_copy(&tri_world_of_heap(heap)->stops, after, out_stops, capacity);
+}
+
+void tri_stops_observe(tri_heap *heap, tri_stop_function *function, void *context) {
+  tri_stops_set_observer(&tri_world_of_heap(heap)->stops, function, context);
 }

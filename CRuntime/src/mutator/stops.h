@@ -2,7 +2,7 @@
 //
 // Invariants  `current` belongs to the thread that stops the world; arrivals are noted under the world's lock, into
 //             room that was made before the stop, so that nothing is allocated in it.
-// Callers     world.c. Histograms are not ours: tri_stops_observe() hands every stop to whoever has them.
+// Callers     stopping.c, states.c. Histograms are not ours: tri_stops_observe() hands every stop to whoever has them.
 #ifndef TRI_MUTATOR_STOPS_H
 #define TRI_MUTATOR_STOPS_H
 

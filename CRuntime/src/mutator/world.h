@@ -1,14 +1,9 @@
-// World: every attached mutator, and how the collector meets them: one by one (handshake) or all at once (stop).
+// World: every mutator that is attached to a heap, and what they share.
 //
-// Mutators are cooperative: they come by when a window runs empty and at tri_safepoint(), and count as stopped
-// inside a blocking region. A mutator that does not come is named in a warning after a second, and again every
-// ten; it is never silently waited for.
-//
-// Invariants  the list changes only under the world lock and never while the world is stopped; the thread that
-//             stopped the world stays attached and is the only one running.
-//             While a thread waits for one heap, its mutators of other heaps count as blocked.
-// Callers     stop, start, handshake: the thread that holds the cycle lock.
-// Not here    what is done at a handshake (scan.h, heap/cycle.c).
+// Invariants  the list changes only under the world lock and never while the world is stopped, but in a forked child.
+// Callers     every unit of this floor and the next; the fields say who touches them.
+// Not here    how mutators come and go (attach.h), where a mutator lets the collector in (safepoint.h), meeting
+//             them one by one (handshake.h) or all at once (stopping.h).
 #ifndef TRI_MUTATOR_WORLD_H
 #define TRI_MUTATOR_WORLD_H
 
@@ -88,45 +83,5 @@ static inline tri_world *tri_world_of_heap(tri_heap *heap) {
 
 tri_status tri_world_init(tri_world *world, const tri_options *options);
 void tri_world_destroy(tri_world *world);
-
-tri_mutator_full *tri_world_current_mutator(tri_world *world);
-/// Runs the function once for every mutator: by its owner at its next safepoint, or here while the owner is
-/// blocked. Returns when all have; new mutators see the phase as it is when they attach.
-void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context);
-/// Returns with every other mutator parked or held. Nests not.
-void tri_world_stop(tri_world *world, tri_stop_cause cause);
-/// How long the stop was, from the request, in ns. Touches no mutator but the caller's.
-uint64_t tri_world_start(tri_world *world);
-/// World stopped, marking is over or its outcome is in use: mutators learn of it as they run again.
-void tri_world_end_marking(tri_world *world);
-/// The stop of a fork, by a thread whose mutators count as blocked. A cycle that is under way, by the thread `owner`
-/// points to the token of, may go on marking; its mutator counts as stopped. Waits for the stop of a cycle to end, and
-/// for mutators as long as it takes.
-void tri_world_stop_for_fork(tri_world *world, const uintptr_t *owner);
-void tri_world_start_after_fork(tri_world *world);
-/// Takes the world's lock at a moment when no fork is under way.
-void tri_world_lock_between_forks(tri_world *world);
-/// In a forked child, which has one thread: detaches every other mutator, as its thread would have.
-void tri_world_keep_only_caller(tri_world *world);
-/// Traps unless this thread stopped the world for a fork.
-void tri_assert_fork_child(const tri_world *world);
-/// World stopped: empties every window, those of detached mutators too, and counts what mutators have not counted yet.
-/// What waits in a window is then no object.
-void tri_world_drop_windows(tri_world *world);
-/// Traps unless the calling thread has stopped the world.
-void tri_assert_world_stopped(const tri_world *world);
-/// Between this and releasing the lock the final stop of a cycle is not in force, so what is shaded now is seen by
-/// it. A running mutator keeps it away by itself: then nothing is locked and the answer is false.
-bool tri_world_keep_running(tri_world *world);
-/// Around a wait for one heap, or a whole cycle of it: this thread's mutators of other heaps count as blocked, or two
-/// heaps could wait for each other. `saved`: the registers on entry, where the caller returns before the wait is over;
-/// NULL where a frame that stays holds them (tri_thread_with_stack).
-void tri_thread_others_block(tri_mutator_full *waiting_for, uintptr_t stack_pointer, const tri_registers *saved);
-void tri_thread_others_unblock(void);
-/// Traps in a signal handler that interrupted a slow path of any of this thread's mutators.
-void tri_thread_assert_not_interrupted(const char *what);
-/// The same for the mutator itself, around a wait inside one function.
-void tri_mutator_wait_below(tri_mutator_full *mutator, uintptr_t stack_pointer);
-void tri_mutator_wait_over(tri_mutator_full *mutator);
 
 #endif
