@@ -21,6 +21,16 @@ static __thread struct {
   rlim_t limit_bytes;
 } tri_thread_stack __attribute__((tls_model("initial-exec")));
 
+// Where the main thread's stack began, as the GNU C library knows it; NULL in others.
+extern void *__libc_stack_end __attribute__((weak));
+
+// Above that the kernel put arguments and environment, kilobytes of text in which no frame ever keeps a reference.
+static void tri_thread_leave_out_environment(tri_stack_bounds *bounds) {
+  if (!&__libc_stack_end) return;
+  uintptr_t end = (uintptr_t)__libc_stack_end;
+  if (end > bounds->low && end < bounds->high) bounds->high = end;
+}
+
 static bool tri_thread_stack_bounds_ask(tri_stack_bounds *out) {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return false;
@@ -31,6 +41,7 @@ static bool tri_thread_stack_bounds_ask(tri_stack_bounds *out) {
   if (error != 0) return false;
   out->low = (uintptr_t)low;
   out->high = (uintptr_t)low + bytes;
+  tri_thread_leave_out_environment(out);
   return true;
 }
 
