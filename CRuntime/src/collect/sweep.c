@@ -53,7 +53,7 @@ static void tri_sweep_end(tri_collect *collect) {
   tri_lock_release(&collect->sweep_lock);
 }
 
-void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans) {
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans, uint64_t now_ns) {
   tri_assert_phase(collect, TRI_PHASE_OFF);
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
@@ -71,7 +71,7 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
   tri_store_relaxed(&sweep->cpu_ns, (uint64_t)0);
   sweep->allocated_bytes = allocated_bytes;
   sweep->keeps_empty_spans = keeps_empty_spans;
-  sweep->started_ns = tri_clock_ns();
+  sweep->started_ns = now_ns;
   tri_store_relaxed(&sweep->generation, generation);
   tri_store_release(&collect->spans.sweep_generation, generation);
   tri_store_release(&sweep->running, 1u);

@@ -22,8 +22,8 @@ enum { TRI_SWEEP_EMPTY_SPANS = 16 };
 
 /// World stopped, phase off, after the swap: everything now in the span table is to be swept (S12).
 /// `allocated`: since the last cycle, for the freed total. `keeps_empty_spans`: not where the cycle is to make room for
-/// whoever asks.
-void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans);
+/// whoever asks. `now_ns`: by the clock on the wall.
+void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans, uint64_t now_ns);
 /// Sweeps one unit; false when none is left to claim. Any thread.
 bool tri_sweep_unit(tri_collect *collect);
 /// Sweeps until every unit is done, waiting for those that others claimed.

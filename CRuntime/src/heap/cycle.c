@@ -504,7 +504,7 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   tri_store_relaxed(&heap->last_allocated_while_marking_bytes, concurrent ? (uint64_t)(since - before) : 0);
   // That is the mode in which allocation collects when there is no memory left (tri_heap_collect_for_memory).
   bool makes_room = heap->cycle.mode == TRI_MODE_FORCE_BLOCK;
-  tri_sweep_begin(collect, since > 0 ? (uint64_t)since : 0, !makes_room);
+  tri_sweep_begin(collect, since > 0 ? (uint64_t)since : 0, !makes_room, heap->cycle.sweep_ns);
 }
 
 void tri_cycle_sweep_all(tri_heap *heap) {

@@ -39,10 +39,11 @@ static bool tri_handshake_try_locked(tri_mutator_full *mutator) {
   return true;
 }
 
-void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context) {
-  tri_mutator_full *own = tri_world_current_mutator(world);
-  if (own && !tri_mutator_is_usable(own)) own = NULL;
-  uint64_t since_ns = tri_clock_ns(), next_warning_ms = TRI_FIRST_WARNING_MS;
+// Asks every mutator but the caller's; whether there are any. One that attaches from here on need not be asked: it is
+// told what the world's state is.
+static bool tri_handshake_ask_others(tri_world *world, const tri_mutator_full *own, tri_handshake_function *function,
+                                     void *context) {
+  bool others = false;
   tri_world_lock_between_forks(world);
   TRI_CHECK(!world->stopping, "a handshake while the world is stopped");
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
@@ -50,9 +51,19 @@ void tri_world_handshake(tri_world *world, tri_handshake_function *function, voi
     mutator->handshake = function;
     mutator->handshake_context = context;
     tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_HANDSHAKE);
+    others = true;
   }
   tri_lock_release(&world->lock);
+  return others;
+}
+
+void tri_world_handshake(tri_world *world, tri_handshake_function *function, void *context) {
+  tri_mutator_full *own = tri_world_current_mutator(world);
+  if (own && !tri_mutator_is_usable(own)) own = NULL;
+  bool others = tri_handshake_ask_others(world, own, function, context);
+  uint64_t since_ns = others ? tri_clock_ns() : 0, next_warning_ms = TRI_FIRST_WARNING_MS;
   if (own) function(own, context);
+  if (!others) return;
   tri_lock_acquire(&world->lock);
   for (;;) {
     tri_mutator_full *late = NULL;
