@@ -427,7 +427,7 @@ static inline uint32_t tri_edges_keep_white(uint64_t *edges, uint32_t count, con
   for (uint32_t i = 0; i < count; i++) {
     uint64_t offset = edges[i], seen = tri_load_relaxed(&marks[offset >> TRI_MARK_WORD_LOG2]);
     edges[kept] = offset;
-    kept += (uint32_t)~(seen >> (offset >> TRI_GRANULE_LOG2 & 63)) & 1;
+    kept += (uint32_t) ~(seen >> (offset >> TRI_GRANULE_LOG2 & 63)) & 1;
   }
   return kept;
 }
