@@ -13,7 +13,9 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_ALLOCATE_LARGE TRI_SWIFT(allocateLarge),
   TRI_STEP_REFILL TRI_SWIFT(refill),
   TRI_STEP_FREE TRI_SWIFT(free),
-  TRI_STEP_LOOK TRI_SWIFT(look), ///< between base and mask of a window that may be another thread's
+  TRI_STEP_OWNED TRI_SWIFT(owned),        ///< between asking who owns a group and changing a word of A of it
+  TRI_STEP_TAKE_OVER TRI_SWIFT(takeOver), ///< between taking a group over and waiting for its last owner
+  TRI_STEP_LOOK TRI_SWIFT(look),          ///< between base and mask of a window that may be another thread's
   TRI_STEP_STORE TRI_SWIFT(store),
   TRI_STEP_REMEMBER TRI_SWIFT(remember),
   TRI_STEP_SHADE TRI_SWIFT(shade), ///< between finding what an ambiguous word leads to and marking it

@@ -251,6 +251,99 @@ private final class Box: @unchecked Sendable {
     }
   }
 
+  @Test(
+    "threads beside each other free and allocate in groups of their own, in others', and in those they take over",
+    arguments: [false, true])
+  func ownGroups(_ isCollecting: Bool) throws {
+    let heap = try TestHeap { $0.checkmark = 0 }
+    let capacity = 3000
+    let herds = (0..<4).map { Herd(capacity, owner: UInt64($0 + 1)) }
+    for herd in herds { root(heap, herd, capacity) }
+    let box = Box()
+    let threads = herds.indices.map { number in
+      TestThread {
+        try! heap.attached { mutator in
+          var random = Random(UInt64(number) + 7)
+          let herd = herds[number]
+          herd.fill(mutator)
+          for step in 0..<120 {
+            herd.churn(mutator, 500, &random)
+            // By turns each thread drops most of what it has, so that its groups are worth a walk of others', and some
+            // objects are freed by others than made them.
+            if step % 30 == number * 7 {
+              for index in 0..<capacity where index % 8 != 0 {
+                if let object = herd.take(index) { tri_free(mutator.pointer, object) }
+              }
+            }
+            box.put((0..<20).compactMap { herd.take((step * 31 + $0 * 7) % capacity) })
+            for object in box.takeAll() { tri_free(mutator.pointer, object) }
+            herd.fill(mutator)
+            if isCollecting && step % 40 == 10 * number { heap.collector.gc(step % 80 < 40 ? .background : .force) }
+          }
+        }
+      }
+    }
+    for thread in threads { thread.join() }
+    try heap.attached { mutator in
+      for object in box.takeAll() { tri_free(mutator.pointer, object) }
+      for herd in herds { herd.fill(mutator) }
+      try expectAllAccounted(heap, herds)
+    }
+  }
+
+  @Test("who takes a group over waits for its owner, who may be changing a word of it")
+  func takeOver() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      let heap = try TestHeap { $0.checkmark = 0 }
+      // The owner's thread, held between finding out that the group is its own and clearing the object's bit.
+      Seen.heap = heap.heap
+      let leaving = Flag()
+      let ready = Flag()
+      let owner = TestThread {
+        try! heap.attached { mutator in
+          // A whole span and more, of which nearly all is freed: it is worth another walk, by this thread.
+          let objects = (0..<4000).map { _ in mutator.leaf(slotBytes) }
+          let last = objects[200]
+          for object in objects[0..<3900] where object != last { tri_free(mutator.pointer, object) }
+          Seen.threads = [pthread_self()]
+          tri_testing_set_step_hook { point in
+            let isOwner = pthread_equal(pthread_self(), Seen.threads[0]) != 0
+            if point == .owned && isOwner && !Seen.flag.isSet {
+              Seen.flag.set()
+              // Until another has taken a group over, and is about to wait.
+              _ = eventually { Seen.count.count > 0 }
+              pause(milliseconds: 50)
+              Seen.progressed.add()
+            }
+            if point == .takeOver && !isOwner { Seen.count.add() }
+          }
+          ready.set()
+          tri_free(mutator.pointer, last)
+          _ = leaving.wait()
+        }
+      }
+      try heap.attached { mutator in
+        _ = ready.wait()
+        _ = eventually { Seen.flag.isSet }
+        // More than there is in its own groups, and in new spans it does not look first.
+        for _ in 0..<6000 {
+          _ = mutator.leaf(slotBytes)
+          if Seen.count.count > 0 { break }
+        }
+        precondition(Seen.count.count > 0, "no group was taken over")
+        precondition(Seen.progressed.count > 0, "who took a group over did not wait for its owner")
+        leaving.set()
+        tri_blocking_begin(mutator.pointer)
+        owner.join()
+        tri_blocking_end(mutator.pointer)
+        tri_testing_set_step_hook(nil)
+        tri_testing_verify(heap.heap)
+      }
+    }
+  }
+
   @Test("a thread in a blocking region may be alone: who attaches does not wait for it")
   func blocked() throws {
     let heap = try TestHeap()

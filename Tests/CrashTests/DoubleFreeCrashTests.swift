@@ -50,18 +50,21 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
-  @Test("in a magazine, of a group whose window was empty, and has slots again")
-  func ownGroup() async {
+  @Test("in a magazine, of a group whose window was empty, and has slots again", arguments: [false, true])
+  func ownGroup(_ isBeside: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [isBeside = isBeside as Bool] in
       let crash = CrashHeap()
+      if isBeside { crash.beside { _ in } }
+      let others = crash.settled(64)
       // From here on the class has a magazine.
-      tri_free(crash.mutator, crash.settled(64)[0])
+      tri_free(crash.mutator, others[0])
       let window = tri_mutator_leaf_window(crash.mutator, 64, UInt32(TRI_WINDOW_ZEROED))
       var group: [Object] = []
       repeat { group.append(crash.leaf(64)) } while window.pointee.base == 0 || window.pointee.free_slots != 0
       tri_free(crash.mutator, group[group.count - 1])
-      // Beside another thread a slot goes back into the window, full or empty.
-      crash.beside { _ in }
+      // What a full magazine has no room for goes back into the window.
+      for object in others[1..<61] { tri_free(crash.mutator, object) }
       tri_free(crash.mutator, group[group.count - 2])
       if window.pointee.free_slots == 0 { _exit(0) }
       tri_free(crash.mutator, group[group.count - 1])
@@ -81,6 +84,25 @@ extension CrashHeap {
       while window.pointee.base == base { _ = crash.leaf(64) }
       let next = crash.leaf(64)
       tri_free(crash.mutator, next + 64)
+    }
+    expect(result, says: "free of 0x", freedAlready)
+  }
+
+  @Test("beside another thread, of this thread's own groups and of the other's", arguments: [16, 200, 4096], [false, true])
+  func besideAnother(_ bytes: Int, _ isOthers: Bool) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [bytes = bytes as Int, isOthers = isOthers as Bool] in
+      let crash = CrashHeap()
+      crash.beside { other in
+        let objects = (0..<300).map { _ in tri_alloc_leaf(other, bytes)! }
+        Scene.object = objects[150]
+      }
+      let own = crash.settled(bytes)
+      let object = isOthers ? Scene.object! : own[150]
+      for object in own[0..<20] { tri_free(crash.mutator, object) }
+      tri_free(crash.mutator, object)
+      for object in own[20..<30] { tri_free(crash.mutator, object) }
+      tri_free(crash.mutator, object)
     }
     expect(result, says: "free of 0x", freedAlready)
   }

@@ -24,13 +24,20 @@ typedef struct tri_sweep_state {
   uint64_t cpu_ns;          // [atomic]
 } tri_sweep_state;
 
+/// Values of tri_collect.shared (mutator/lone.h).
+enum {
+  TRI_SHARED_NOT = 0,       // one mutator at most
+  TRI_SHARED_BY_GROUPS = 1, // others too: what each may write without locks are its own groups
+  TRI_SHARED_WHOLLY = 2,    // nothing is written without locks: the system has no barrier for that, or stress is on
+};
+
 typedef struct tri_collect {
   tri_spans spans;
   union {
     uint64_t unquiet; // [atomic read] all of these at once: 0 for a lone mutator between cycles (mutator/lone.h)
     struct {
       tri_phase phase; // [stw, or the world lock; atomic read]
-      // [lock:world; atomic read] more than one mutator, or was when last counted; always where none can be alone
+      // [lock:world; atomic read] TRI_SHARED_...: more than one mutator, or was when last counted
       uint16_t shared;
       // Between cycles M is the old set, and stores into old objects are logged (remember.h). [stw; atomic read]
       uint16_t marks_kept;

@@ -28,9 +28,10 @@ void tri_span_list_locked(tri_collect *collect, tri_span_class *class, tri_span 
   *list = tri_span_index(&collect->spans, span) + 1;
 }
 
-void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span) {
+void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span, uint16_t walker) {
   if (span->listed || span->runs || !tri_span_is_worth_walking(span)) return;
   tri_store_relaxed(&span->freed_slots, 0u);
+  span->walker = walker;
   span->next_group = 0;
   span->fresh = 0;
   tri_span_list_locked(collect, class, span);
@@ -130,6 +131,14 @@ static void tri_sweep_keep_old(tri_bitmaps *bits, uint64_t first_word, uint64_t 
     else if (tri_load_relaxed(&bits->marked[word]) & ~live)
       tri_and_relaxed(&bits->marked[word], live);
   }
+}
+
+// Its groups are nobody's again: the next refill may load any of them (mutator/lone.h).
+static void tri_sweep_disown(const tri_space *space, const tri_span *span) {
+  typedef uint64_t __attribute__((may_alias)) four_owners;
+  uint64_t first = tri_space_granule(space, span->start) >> 6;
+  four_owners *owners = (four_owners *)(void *)&space->group_owners[first];
+  for (uint64_t four = 0; four < tri_span_bitmap_words(span) / 4; four++) tri_store_relaxed(&owners[four], UINT64_C(0));
 }
 
 static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_word, uint64_t words) {
@@ -271,10 +280,12 @@ static void tri_sweep_unchanged_span(tri_collect *collect, tri_span *span, tri_s
   tri_sweep_check_unchanged(collect, span);
   tally->live_objects += span->live_slots;
   tally->live_bytes += (uint64_t)span->live_slots * span->slot_bytes;
+  tri_sweep_disown(&collect->spans.space, span);
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (span->live_slots == span->slots) return;
   tri_span_class *class = tri_spans_class_by_id(&collect->spans, span->class_id);
   tri_lock_acquire(&class->lock);
+  span->walker = 0;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);
@@ -300,6 +311,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tally->live_bytes += live * bytes;
   span->live_slots = live;
   tri_store_relaxed(&span->lent, (uint8_t)0);
+  if (!large) tri_sweep_disown(&spans->space, span);
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (large) {
     if (live == 0) tri_span_retire(spans, span);
@@ -312,6 +324,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   span->claimed = 0;
   span->next_group = 0;
   span->runs = 0;
+  span->walker = 0;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   if (kept && live < span->slots) tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);

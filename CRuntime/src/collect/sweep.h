@@ -50,8 +50,8 @@ static inline bool tri_span_is_worth_walking(const tri_span *span) {
   return tri_load_relaxed(&span->freed_slots) * 4 >= span->slots;
 }
 /// Puts a span back there that was walked to its end, if that is worth it by now and no window or orphan has a group of
-/// it. Phase off, the span swept. Holds the class's lock.
-void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span);
+/// it. Phase off, the span swept. Holds the class's lock. `walker`: span.h.
+void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_span *span, uint16_t walker);
 /// Makes the class's lists of this generation; stale ones are void. Holds the class's lock.
 void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class);
 

@@ -191,27 +191,63 @@ static uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span,
 enum {
   // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many
   // threads.
-  TRI_RUN_BYTES_MAX = 32 << 10,
+  TRI_RUN_BYTES_MAX = TRI_BLOCK_BYTES,
+  TRI_REFILL_PASSED_MAX = 8, // spans of others that a refill looks past for one of its own
+  TRI_RUN_GROUPS_MAX = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * TRI_GRANULE_BYTES), // of the smallest slots
 };
 
 typedef struct tri_refill {
   tri_mutator_full *mutator;
   tri_span_class *class;
   struct tri_window *window;
-  bool zeroed; // the window promises zeroed slots
-  bool dirty;  // what was claimed is not zero yet
+  bool zeroed;         // the window promises zeroed slots
+  bool dirty;          // what was claimed is not zero yet
+  uint16_t last_owner; // of the orphan's group, who may not have noticed that it is another's; or 0
 } tri_refill;
+
+// Words of A in which slots of a group have their bits.
+static uint32_t tri_group_words(const tri_size_class_info *info, uint32_t group) {
+  return (tri_group_slots(info->slots, group) * info->slot_granules + 63) / 64;
+}
+
+static void tri_group_own(const tri_mutator_full *mutator, uint64_t first_word, uint32_t words) {
+  uint16_t *owners = &mutator->world->collect.spans.space.group_owners[first_word];
+  for (uint32_t word = 0; word < words; word++) tri_store_release(&owners[word], mutator->number);
+}
+
+// A group that another mutator may be writing bits of (lone.h): whose it was, or 0 if nobody else's. It is this
+// mutator's now, but its last owner may not have noticed.
+static uint16_t tri_group_take_over(const tri_mutator_full *mutator, const tri_size_class_info *info, uintptr_t base,
+                                    uint32_t group) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  uint64_t first_word = tri_space_granule(space, base) >> 6;
+  uint16_t owner = tri_load_relaxed(&space->group_owners[first_word]);
+  if (owner == 0 || owner == mutator->number) return 0;
+  tri_group_own(mutator, first_word, tri_group_words(info, group));
+  return owner;
+}
+
+// Those from whom groups were taken over: after this none of them is at one.
+static void tri_wait_for_last_owners(const tri_world *world, const uint16_t *owners, uint32_t count) {
+  if (!count) return;
+  tri_step(TRI_STEP_TAKE_OVER);
+  tri_process_barrier();
+  for (uint32_t index = 0; index < count; index++) {
+    const tri_mutator_full *owner = tri_load_acquire(&world->numbered[owners[index] - 1]);
+    while (tri_load_acquire(&owner->lone_busy)) tri_thread_yield();
+  }
+}
 
 // In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the
 // count, the base, the mask. The table of owners tells it where to ask.
-static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t slot_bytes, uint64_t free_slots) {
+static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group, uint64_t free_slots) {
   struct tri_window *window = refill->window;
   const tri_mutator_full *mutator = refill->mutator;
-  tri_space *space = &mutator->world->collect.spans.space;
+  const tri_space *space = &mutator->world->collect.spans.space;
   tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
   tri_store_release(&window->base, base);
-  window->slot_bytes = slot_bytes;
-  tri_store_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6], mutator->number);
+  window->slot_bytes = refill->class->info->slot_bytes;
+  tri_group_own(mutator, tri_space_granule(space, base) >> 6, tri_group_words(refill->class->info, group));
   tri_store_release(&window->free_slots, free_slots);
 }
 
@@ -220,10 +256,13 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   if (!orphan) return false;
   tri_store_relaxed(&refill->class->orphans, orphan->next);
   tri_subtract_relaxed(&refill->mutator->world->collect.spans.orphan_count, 1u);
-  tri_refill_load(refill, orphan->window.base, orphan->window.slot_bytes, orphan->window.free_slots);
   // What the orphan held of its span passes to the window: a run that is used up.
   tri_spans *spans = &refill->mutator->world->collect.spans;
-  refill->window->run_span = tri_span_index(spans, tri_span_at(spans, orphan->window.base)) + 1;
+  tri_span *span = tri_span_at(spans, orphan->window.base);
+  uint32_t group = (uint32_t)((orphan->window.base - span->start) / (TRI_WINDOW_SLOTS * span->slot_bytes));
+  refill->last_owner = tri_group_take_over(refill->mutator, refill->class->info, orphan->window.base, group);
+  tri_refill_load(refill, orphan->window.base, group, orphan->window.free_slots);
+  refill->window->run_span = tri_span_index(spans, span) + 1;
   refill->window->run_next = refill->window->run_end = 0;
   refill->dirty = !orphan->zeroed;
   // It may have been left before the barrier went on and not been marked yet.
@@ -237,8 +276,7 @@ static bool tri_refill_from_group(tri_refill *refill, tri_span *span, uint32_t g
   const tri_size_class_info *info = refill->class->info;
   uint64_t free_slots = tri_group_claim(refill->mutator, span, info, group);
   if (!free_slots) return false;
-  tri_refill_load(refill, span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes, info->slot_bytes,
-                  free_slots);
+  tri_refill_load(refill, span->start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes, group, free_slots);
   refill->dirty = !span->fresh;
   return true;
 }
@@ -252,7 +290,23 @@ static bool tri_refill_from_run(tri_refill *refill) {
   return false;
 }
 
-// Twice as many groups each time, up to 32 KiB: a thread that allocates a lot seldom takes the lock, one that allocates
+// A run of a span that is walked once more may have groups of other mutators. One barrier for all of them.
+static void tri_refill_take_run_over(tri_refill *refill) {
+  const struct tri_window *window = refill->window;
+  const tri_mutator_full *mutator = refill->mutator;
+  const tri_size_class_info *info = refill->class->info;
+  uintptr_t start = tri_span_by_index(&mutator->world->collect.spans, window->run_span - 1)->start;
+  uint16_t owners[TRI_RUN_GROUPS_MAX];
+  uint32_t count = 0;
+  for (uint32_t group = window->run_next; group < window->run_end; group++) {
+    uintptr_t base = start + (uint64_t)group * TRI_WINDOW_SLOTS * info->slot_bytes;
+    uint16_t owner = tri_group_take_over(mutator, info, base, group);
+    if (owner) owners[count++] = owner;
+  }
+  tri_wait_for_last_owners(mutator->world, owners, count);
+}
+
+// Twice as many groups each time, up to a block: a thread that allocates a lot seldom takes the lock, one that allocates
 // a few objects of many classes does not keep spans from others.
 static uint32_t tri_refill_run_groups(const tri_refill *refill) {
   uint32_t most = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * refill->class->info->slot_bytes);
@@ -261,11 +315,28 @@ static uint32_t tri_refill_run_groups(const tri_refill *refill) {
   return twice ? twice : 1;
 }
 
+// Groups from `first` on that are another's.
+static uint32_t tri_refill_count_foreign(const tri_refill *refill, const tri_span *span, uint32_t first) {
+  const tri_size_class_info *info = refill->class->info;
+  const tri_space *space = &refill->mutator->world->collect.spans.space;
+  uint64_t word = (tri_space_granule(space, span->start) >> 6) + (uint64_t)first * info->slot_granules;
+  uint32_t count = 0;
+  for (; first + count < info->groups; count++, word += info->slot_granules) {
+    uint16_t owner = tri_load_relaxed(&space->group_owners[word]);
+    if (owner == 0 || owner == refill->mutator->number) break;
+  }
+  return count;
+}
+
 static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t groups = refill->class->info->groups, first = span->next_group;
+  bool own_only = span->walker && span->walker == refill->mutator->number;
+  if (own_only) first += tri_refill_count_foreign(refill, span, first);
+  span->next_group = (uint16_t)first;
   if (first == groups) return false;
-  uint32_t count = tri_refill_run_groups(refill);
-  if (count > groups - first) count = groups - first;
+  uint32_t count = 1, most = tri_refill_run_groups(refill);
+  if (most > groups - first) most = groups - first;
+  while (count < most && !(own_only && tri_refill_count_foreign(refill, span, first + count))) count++;
   span->next_group = (uint16_t)(first + count);
   span->claimed = 1;
   span->runs++;
@@ -285,27 +356,35 @@ static void tri_refill_end_run_locked(tri_refill *refill) {
   tri_span *span = tri_span_by_index(&collect->spans, window->run_span - 1);
   span->runs--;
   window->run_span = 0;
-  if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, refill->class, span);
+  if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, refill->class, span, span->walker);
 }
 
-static bool tri_refill_from_list_locked(tri_refill *refill, uint32_t *list) {
+// `others`: also from spans that others are to walk.
+static bool tri_refill_from_list_locked(tri_refill *refill, uint32_t *list, bool others) {
   tri_collect *collect = &refill->mutator->world->collect;
   tri_span_class *class = refill->class;
+  uint32_t passed = 0;
   while (*list) {
     tri_span *span = tri_span_by_index(&collect->spans, *list - 1);
+    if (!others && span->walker && span->walker != refill->mutator->number) {
+      if (++passed == TRI_REFILL_PASSED_MAX) return false;
+      list = &span->next;
+      continue;
+    }
     if (tri_refill_from_span_locked(refill, span)) return true;
     *list = span->next;
     tri_store_relaxed(&span->listed, (uint8_t)0);
     // Walked to the end. Slots freed behind the walk may be worth another one, but not while marking.
-    if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, span);
+    if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, span, span->walker);
   }
   return false;
 }
 
 // The fullest spans first: what is nearly empty may become empty, and go back whole.
 static bool tri_refill_from_lists_locked(tri_refill *refill) {
-  for (int list = 0; list < TRI_FULLNESS_LISTS; list++)
-    if (tri_refill_from_list_locked(refill, &refill->class->partial[list])) return true;
+  for (int others = 0; others < 2; others++)
+    for (int list = 0; list < TRI_FULLNESS_LISTS; list++)
+      if (tri_refill_from_list_locked(refill, &refill->class->partial[list], others)) return true;
   return false;
 }
 
@@ -340,8 +419,14 @@ static tri_status tri_refill_find(tri_refill *refill) {
     tri_lock_acquire(&refill->class->lock);
     tri_refill_source source = tri_refill_look_locked(refill);
     tri_lock_release(&refill->class->lock);
-    if (source == TRI_REFILL_LOADED) return TRI_OK;
-    if (source == TRI_REFILL_RUN) continue;
+    if (source == TRI_REFILL_LOADED) {
+      tri_wait_for_last_owners(refill->mutator->world, &refill->last_owner, refill->last_owner != 0);
+      return TRI_OK;
+    }
+    if (source == TRI_REFILL_RUN) {
+      tri_refill_take_run_over(refill);
+      continue;
+    }
     // Reuse before growth: sweep until something of this class turns up. A unit may call the embedder.
     tri_mutator_set_busy(refill->mutator, NULL);
     bool swept = tri_sweep_unit(collect);
@@ -374,7 +459,7 @@ static void tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
 
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
   tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0,
-                       false};
+                       false,   0};
   tri_mutator_set_busy(mutator, tri_refill_busy);
   tri_status status = tri_refill_find(&refill);
   if (status == TRI_OK) {
@@ -436,7 +521,7 @@ void *tri_refill_type(tri_mutator *mutator, tri_type type) {
   uint32_t id = type.window / 2;
   TRI_CHECK(id && id < tri_load_acquire(&full->world->collect.spans.class_count),
             "allocating a type that was not made for this heap");
-  uintptr_t kept = tri_magazine_take_alone(full, id);
+  uintptr_t kept = tri_magazine_take_quickly(full, id);
   return kept ? (void *)kept : tri_refill_type_otherwise(full, type);
 }
 
@@ -566,7 +651,7 @@ void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
     uint32_t size_class = tri_size_class(bytes);
     uintptr_t kept =
-        tri_magazine_take_alone(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+        tri_magazine_take_quickly(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
     if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
   }
   return tri_alloc_otherwise(mutator, layout, bytes);
@@ -598,7 +683,7 @@ void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, siz
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
     uint32_t size_class = tri_size_class(bytes);
     uintptr_t kept =
-        tri_magazine_take_alone(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+        tri_magazine_take_quickly(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
     if (kept) {
       tri_zero_references((void *)kept, layout, tri_size_class_bytes(size_class));
       return (void *)kept;
@@ -618,7 +703,7 @@ static __attribute__((noinline)) void *tri_alloc_leaf_zeroed_otherwise(tri_mutat
 // The class of plain leaves is found by arithmetic (tri_mutator_leaf_window).
 void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uintptr_t kept = tri_magazine_take_alone(tri_mutator_of(mutator), 1 + tri_size_class(bytes));
+    uintptr_t kept = tri_magazine_take_quickly(tri_mutator_of(mutator), 1 + tri_size_class(bytes));
     if (kept) return (void *)kept;
   }
   return tri_alloc_leaf_otherwise(mutator, bytes);
@@ -627,7 +712,7 @@ void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
 void *tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) {
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
     uint32_t size_class = tri_size_class(bytes);
-    uintptr_t kept = tri_magazine_take_alone(tri_mutator_of(mutator), 1 + size_class);
+    uintptr_t kept = tri_magazine_take_quickly(tri_mutator_of(mutator), 1 + size_class);
     if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
   }
   return tri_alloc_leaf_zeroed_otherwise(mutator, bytes);

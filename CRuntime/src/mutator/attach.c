@@ -36,7 +36,7 @@ static void tri_thread_exit_key_make(void) {
 // From here on no mutator may take itself for the only one.
 static void tri_world_share_locked(tri_world *world) {
   if (world->collect.shared) return;
-  tri_store_ordered(&world->collect.shared, (uint16_t)1);
+  tri_store_ordered(&world->collect.shared, (uint16_t)TRI_SHARED_BY_GROUPS);
   tri_process_barrier();
   for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
     while (tri_load_acquire(&mutator->lone_busy)) tri_thread_yield();
@@ -104,7 +104,8 @@ static void tri_world_dismiss_locked(tri_world *world, tri_mutator_full *mutator
     world->mutators = mutator->next;
   if (mutator->next) mutator->next->previous = mutator->previous;
   tri_store_relaxed(&world->mutator_count, world->mutator_count - 1);
-  if (world->mutator_count <= 1 && world->can_be_lone) tri_store_release(&world->collect.shared, (uint16_t)0);
+  if (world->mutator_count <= 1 && world->can_be_lone)
+    tri_store_release(&world->collect.shared, (uint16_t)TRI_SHARED_NOT);
 }
 
 // What a mutator leaves behind, and to whom. Under the world lock: no final stop comes between this and the dismissal.

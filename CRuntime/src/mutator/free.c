@@ -216,14 +216,15 @@ static inline bool tri_free_may_wait(const struct tri_window *window, uint64_t s
   return object - window[0].base < group_bytes || object - window[1].base < group_bytes;
 }
 
-// What most frees are: by the only mutator, between cycles, of an object that does not go back into a window and whose
-// span asks for nothing else. Its bit leaves A, and it goes to a magazine, if that has room. False, and nothing
-// changed, otherwise.
+// What most frees are: by the only mutator, or of an object of its own groups, between cycles, of an object that does
+// not go back into a window and whose span asks for nothing else. Its bit leaves A, and it goes to a magazine, if that
+// has room. False, and nothing changed, otherwise.
 //
-// No other thread writes the word of A: nobody else claims groups, sweeps are past the span, and windows that were left
-// behind rule it out.
+// No other thread writes the word of A: nobody else claims the group, sweeps are past the span, and windows that were
+// left behind rule it out.
 static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutator_full *mutator, tri_spans *spans,
-                                                                       uintptr_t object, bool in_no_window) {
+                                                                       uintptr_t object, bool in_no_window,
+                                                                       tri_liberty liberty) {
   uint64_t offset = object - mutator->fast.heap_start;
   if (__builtin_expect(offset >= tri_load_acquire(&spans->space.committed_bytes), 0)) return false;
   if (__builtin_expect(offset % TRI_GRANULE_BYTES != 0, 0) || tri_load_relaxed(&spans->orphan_count)) return false;
@@ -237,11 +238,13 @@ static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutat
       tri_free_may_wait(tri_mutator_window(&mutator->fast, 2 * class_id), magazine->slot_bytes, object))
     return false;
   uint64_t granule = offset >> TRI_GRANULE_LOG2;
+  if (!tri_liberty_has(mutator, liberty, granule)) return false;
   uint64_t *word = &spans->space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
   uint64_t after = before & ~(UINT64_C(1) << (granule & 63));
   // Only starts of objects have a bit.
   if (__builtin_expect(after == before, 0)) return false;
-  tri_store_relaxed(&span->lent, (uint8_t)1);
+  // Others may be reading the line all the time.
+  if (!tri_load_relaxed(&span->lent)) tri_store_relaxed(&span->lent, (uint8_t)1);
   tri_store_release(word, after);
   magazine->slots[magazine->count++] = object;
   magazine->puts++;
@@ -268,8 +271,9 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   }
   if (!tri_magazine_has_room(tri_mutator_magazine(mutator, span->class_id), span->class_id))
     tri_magazine_make_room(mutator, span);
-  if (tri_lone_enter_between_cycles(mutator, &world->collect)) {
-    bool freed = tri_free_to_magazine(mutator, &world->collect.spans, (uintptr_t)object, true);
+  tri_liberty liberty = tri_liberty_enter(mutator, &world->collect);
+  if (liberty != TRI_LIBERTY_NONE) {
+    bool freed = tri_free_to_magazine(mutator, &world->collect.spans, (uintptr_t)object, true, liberty);
     tri_lone_leave(mutator);
     if (freed) return true;
   }
@@ -301,9 +305,11 @@ void tri_free(tri_mutator *mutator, void *object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
   tri_collect *collect = &full->world->collect;
   tri_step(TRI_STEP_FREE);
-  if (__builtin_expect(tri_mutator_is_callers(full), 1) && tri_lone_enter_between_cycles(full, collect)) {
+  tri_liberty liberty;
+  if (__builtin_expect(tri_mutator_is_callers(full), 1) &&
+      (liberty = tri_liberty_enter(full, collect)) != TRI_LIBERTY_NONE) {
     bool freed = tri_free_into_last(full, (uintptr_t)object, false) ||
-                 tri_free_to_magazine(full, &collect->spans, (uintptr_t)object, false);
+                 tri_free_to_magazine(full, &collect->spans, (uintptr_t)object, false, liberty);
     tri_lone_leave(full);
     if (freed) return;
   }

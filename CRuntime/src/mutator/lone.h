@@ -1,4 +1,4 @@
-// Lone: what the only mutator of a heap may do without locked instructions.
+// Lone: what a mutator may write in A and F without locked instructions.
 //
 // A locked instruction is a few nanoseconds, and no later load starts before it is done: a program that frees what it
 // just missed the cache on runs at half its speed. While one mutator is attached, and a span is swept, only that
@@ -11,13 +11,26 @@
 //   busy = 0
 //
 // The barrier stands for the full fence that the left side lacks between its first two lines: either it sees `shared`,
-// or the right side sees `busy`. Where the system has no such barrier heaps are shared from the start.
+// or the right side sees `busy`. Where the system has no such barrier heaps are shared from the start, and wholly.
 //
+// Beside others the same holds for the words of A of the groups that a mutator loaded since their span was swept.
+// Others free slots of them by F. Nobody else loads such a group, unless its span is walked once more: then it is taken
+// over.
+//
+//   the owner of a group                  one that takes it over, before it looks at A
+//   busy = 1                              owner = itself
+//   another owner? then the locked way    a barrier on every thread
+//   load A, change, store                 wait until the last owner is not busy
+//   busy = 0
+//
+// Invariants  group_owners names a mutator only for groups it has loaded, or took over to load them, since the last
+//             sweep of their span; a number belongs to one mutator at a time, and to no other before it is detached.
 // Callers     explicit free and magazines, phase off, span swept. Nothing between enter and leave takes a lock or calls
 // out.
 #ifndef TRI_MUTATOR_LONE_H
 #define TRI_MUTATOR_LONE_H
 
+#include "base/step.h"
 #include "mutator/world.h"
 
 static inline void tri_lone_leave(tri_mutator_full *mutator) {
@@ -33,14 +46,30 @@ static inline bool tri_lone_enter(tri_mutator_full *mutator) {
   return false;
 }
 
-/// The same, and only between cycles, no marks being kept: if the phase changes before the mutator
-/// leaves, whoever changed it waits for this mutator before anything is shaded.
-static inline bool tri_lone_enter_between_cycles(tri_mutator_full *mutator, const tri_collect *collect) {
+/// What a mutator may write without locks between cycles, no marks being kept; it has to leave, unless that is nothing.
+/// If the phase changes before it leaves, whoever changed it waits for this mutator before anything is shaded.
+typedef enum tri_liberty { TRI_LIBERTY_NONE, TRI_LIBERTY_OWN_GROUPS, TRI_LIBERTY_ALL } tri_liberty;
+static inline tri_liberty tri_liberty_enter(tri_mutator_full *mutator, const tri_collect *collect) {
+  // Phase off, no marks kept, TRI_SHARED_BY_GROUPS.
+  const uint64_t by_groups = (uint64_t)TRI_SHARED_BY_GROUPS
+                             << 8 * (offsetof(tri_collect, shared) - offsetof(tri_collect, unquiet));
   tri_store_relaxed(&mutator->lone_busy, 1u);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (__builtin_expect(!tri_load_acquire(&collect->unquiet), 1)) return true;
+  uint64_t unquiet = tri_load_acquire(&collect->unquiet);
+  if (__builtin_expect(!unquiet, 1)) return TRI_LIBERTY_ALL;
+  if (unquiet == by_groups) return TRI_LIBERTY_OWN_GROUPS;
   tri_lone_leave(mutator);
-  return false;
+  return TRI_LIBERTY_NONE;
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tri_liberty_enter() names a part of a word by its offset");
+
+/// Whether the word of A in which a granule has its bit is the mutator's to write.
+static inline bool tri_liberty_has(const tri_mutator_full *mutator, tri_liberty liberty, uint64_t granule) {
+  if (__builtin_expect(liberty == TRI_LIBERTY_ALL, 1)) return true;
+  // Acquire: pairs with the release of whoever takes the group over.
+  uint16_t owner = tri_load_acquire(&mutator->world->collect.spans.space.group_owners[granule >> 6]);
+  tri_step(TRI_STEP_OWNED);
+  return owner == mutator->number && owner;
 }
 
 /// Sets a bit; true if this call set it.

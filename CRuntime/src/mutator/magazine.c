@@ -5,30 +5,45 @@
 #include "collect/sweep.h"
 #include "os/vm.h"
 
-static void tri_span_relist(tri_world *world, tri_span *span) {
+static void tri_span_relist(tri_world *world, tri_span *span, uint16_t walker) {
   tri_span_class *class = tri_spans_class_by_id(&world->collect.spans, span->class_id);
   tri_lock_acquire(&class->lock);
-  tri_span_relist_locked(&world->collect, class, span);
+  tri_span_relist_locked(&world->collect, class, span, walker);
   tri_lock_release(&class->lock);
 }
 
-// Counts freed slots that nobody keeps: with enough of them their span is worth another walk.
-static void tri_free_count(tri_world *world, tri_span *span, uint32_t count) {
+// Counts freed slots that nobody keeps: with enough of them their span is worth another walk, by `walker` alone or, if
+// that is 0, by anyone.
+static void tri_free_count(tri_world *world, tri_span *span, uint32_t count, uint16_t walker) {
   // A hint only: what is lost between threads makes the span wait a little longer.
   tri_store_relaxed(&span->freed_slots, tri_load_relaxed(&span->freed_slots) + count);
   if (tri_load_relaxed(&span->listed) || !tri_span_is_worth_walking(span)) return;
-  if (tri_phase_is_off(&world->collect) && tri_span_is_swept(&world->collect.spans, span)) tri_span_relist(world, span);
+  if (tri_phase_is_off(&world->collect) && tri_span_is_swept(&world->collect.spans, span))
+    tri_span_relist(world, span, walker);
+}
+
+// Who is to look for slots that were freed by a mutator: itself, if most are of its own groups, whose bit has left A.
+// Were others to load those groups, it could not free there without locks any more.
+static uint16_t tri_magazine_walker(const tri_mutator_full *mutator, const uintptr_t *slots, uint32_t count) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  if (tri_load_relaxed(&mutator->world->collect.shared) != TRI_SHARED_BY_GROUPS) return 0;
+  uint32_t own = 0;
+  for (uint32_t index = 0; index < count; index++)
+    own += !tri_bit_test(space->bits.allocated, tri_space_granule(space, slots[index]));
+  return 2 * own >= count ? mutator->number : 0;
 }
 
 // The ones that were freed first. Often they are neighbours.
-static void tri_magazine_give_back(tri_world *world, tri_magazine *magazine, uint32_t count) {
+static void tri_magazine_give_back(const tri_mutator_full *mutator, tri_magazine *magazine, uint32_t count) {
+  tri_world *world = mutator->world;
   const tri_spans *spans = &world->collect.spans;
   for (uint32_t index = 0, first = 0; index < count; first = index) {
     uintptr_t block = tri_space_granule(&spans->space, magazine->slots[first]) >> (TRI_BLOCK_LOG2 - TRI_GRANULE_LOG2);
     while (++index < count)
       if (tri_space_granule(&spans->space, magazine->slots[index]) >> (TRI_BLOCK_LOG2 - TRI_GRANULE_LOG2) != block)
         break;
-    tri_free_count(world, tri_span_at(spans, magazine->slots[first]), index - first);
+    tri_free_count(world, tri_span_at(spans, magazine->slots[first]), index - first,
+                   tri_magazine_walker(mutator, &magazine->slots[first], index - first));
   }
   magazine->count = (uint16_t)(magazine->count - count);
   memmove(magazine->slots, magazine->slots + count, magazine->count * sizeof *magazine->slots);
@@ -37,14 +52,13 @@ static void tri_magazine_give_back(tri_world *world, tri_magazine *magazine, uin
 tri_magazine *tri_magazine_make_room(tri_mutator_full *mutator, const tri_span *span) {
   tri_magazine *magazine = tri_mutator_magazine(mutator, span->class_id);
   if (magazine->class_id != span->class_id) {
-    tri_magazine_give_back(mutator->world, magazine, magazine->count);
+    tri_magazine_give_back(mutator, magazine, magazine->count);
     magazine->class_id = span->class_id;
     magazine->slot_bytes = (uint16_t)span->slot_bytes;
     magazine->puts = 0;
     mutator->magazines_used = mutator->magazines_touched = true;
   }
-  if (magazine->count == TRI_MAGAZINE_SLOTS)
-    tri_magazine_give_back(mutator->world, magazine, TRI_MAGAZINE_SLOTS / 2 + 1);
+  if (magazine->count == TRI_MAGAZINE_SLOTS) tri_magazine_give_back(mutator, magazine, TRI_MAGAZINE_SLOTS / 2 + 1);
   return magazine;
 }
 
@@ -53,13 +67,15 @@ static bool tri_magazine_claim(tri_mutator_full *mutator, uintptr_t slot) {
   tri_space *space = &mutator->world->collect.spans.space;
   uint64_t granule = tri_space_granule(space, slot);
   if (tri_bit_test(space->bits.allocated, granule)) return tri_lone_bit_clear(mutator, space->bits.freed, granule);
-  if (tri_lone_enter(mutator)) {
-    tri_bits_set_owned(space->bits.allocated, granule >> 6, UINT64_C(1) << (granule & 63));
+  tri_liberty liberty = tri_liberty_enter(mutator, &mutator->world->collect);
+  if (liberty != TRI_LIBERTY_NONE) {
+    bool taken = tri_liberty_has(mutator, liberty, granule) && !tri_bit_test(space->bits.allocated, granule);
+    if (taken) tri_bits_set_owned(space->bits.allocated, granule >> 6, UINT64_C(1) << (granule & 63));
     tri_lone_leave(mutator);
-    return true;
+    if (taken) return true;
   }
-  // Freed alone, and words of A belong to windows now that there are others. A refill will find it.
-  tri_free_count(mutator->world, tri_span_at(&mutator->world->collect.spans, slot), 1);
+  // Its word of A is another's to write by now. A refill will find it.
+  tri_free_count(mutator->world, tri_span_at(&mutator->world->collect.spans, slot), 1, 0);
   return false;
 }
 
@@ -85,7 +101,14 @@ void tri_magazine_refilled(tri_mutator_full *mutator, const tri_span_class *clas
   bool churned = magazine->puts >= TRI_MAGAZINE_CHURNED;
   magazine->puts = 0;
   tri_collect *collect = &mutator->world->collect;
-  if (!churned || !tri_lone_enter_between_cycles(mutator, collect)) return;
+  if (!churned) return;
+  tri_liberty liberty = tri_liberty_enter(mutator, collect);
+  if (liberty == TRI_LIBERTY_NONE) return;
+  // The group was just loaded: its words are this mutator's, unless it has no number.
+  if (!tri_liberty_has(mutator, liberty, tri_space_granule(&collect->spans.space, window->base))) {
+    tri_lone_leave(mutator);
+    return;
+  }
   tri_store_relaxed(&tri_span_at(&collect->spans, window->base)->lent, (uint8_t)1);
   // From the last one down: the first are handed out first.
   uint64_t left = window->free_slots;
@@ -108,7 +131,7 @@ static void tri_magazines_empty(tri_mutator_full *mutator, bool give_back) {
   for (uint32_t index = 0; index < TRI_MAGAZINES; index++) {
     tri_magazine *magazine = tri_mutator_magazine(mutator, index);
     if (magazine->class_id == 0) continue;
-    if (give_back) tri_magazine_give_back(mutator->world, magazine, magazine->count);
+    if (give_back) tri_magazine_give_back(mutator, magazine, magazine->count);
     magazine->class_id = 0;
     magazine->count = 0;
   }

@@ -2,11 +2,11 @@
 //
 // A magazine is a list of hints; the bitmaps stay the truth. Two kinds of slots are in it:
 //
-//   freed alone   by the heap's only mutator: A is clear, as of any free slot. Whoever sets A has the slot: this
-//   mutator
-//                 taking it out again, while it is alone, or a refill that takes its group. Its span is `lent`.
-//   freed by bit  beside other mutators: A and F are set. Whoever clears F has the slot: this mutator, a refill, a
-//   sweep.
+//   freed alone   by the heap's only mutator, or by the one that owns the slot's group: A is clear, as of any free
+//   slot.
+//                 Whoever sets A has the slot: this mutator taking it out again, while that still holds, or a refill
+//                 that takes its group. Its span is `lent`.
+//   freed by bit  by others: A and F are set. Whoever clears F has the slot: this mutator, a refill, a sweep.
 //
 // An entry whose slot was taken by another is forgotten.
 //
@@ -58,8 +58,8 @@ static inline void tri_magazine_put(tri_mutator_full *mutator, const tri_span *s
   magazine->puts++;
 }
 
-/// After a refill of a class: moves what waits in the window to the magazine, if the class is churned and its mutator
-/// alone between cycles. One slot stays in the window.
+/// After a refill of a class: moves what waits in the window to the magazine, if the class is churned, between cycles.
+/// One slot stays in the window.
 void tri_magazine_refilled(tri_mutator_full *mutator, const tri_span_class *class, struct tri_window *window);
 
 /// What an allocation by way of a magazine leaves out is due: a poll, a cycle, an account.
@@ -72,10 +72,11 @@ static inline bool tri_magazine_is_detained(const tri_mutator_full *mutator) {
 /// due that only the long way does.
 uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id);
 
-/// The same, and 0 in all but the commonest case: a lone mutator between cycles, and the slot freed last by it is still
-/// free. No frame, no call, no locked instruction: what most allocations of a program that frees explicitly pass.
-static inline __attribute__((always_inline)) uintptr_t tri_magazine_take_alone(tri_mutator_full *mutator,
-                                                                               uint32_t class_id) {
+/// The same, and 0 in all but the commonest case: between cycles, and the slot freed last is still free and in a word
+/// that is this mutator's to write. No frame, no call, no locked instruction: what most allocations of a program that
+/// frees explicitly pass.
+static inline __attribute__((always_inline)) uintptr_t tri_magazine_take_quickly(tri_mutator_full *mutator,
+                                                                                 uint32_t class_id) {
   tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
   uint32_t count = magazine->count;
   if (__builtin_expect(magazine->class_id != class_id, 0)) return 0;
@@ -84,12 +85,13 @@ static inline __attribute__((always_inline)) uintptr_t tri_magazine_take_alone(t
   if (__builtin_expect(!tri_mutator_is_callers(mutator), 0)) return 0;
   if (__builtin_expect(tri_magazine_is_detained(mutator), 0)) return 0;
   tri_collect *collect = &mutator->world->collect;
-  if (!tri_lone_enter_between_cycles(mutator, collect)) return 0;
+  tri_liberty liberty = tri_liberty_enter(mutator, collect);
+  if (liberty == TRI_LIBERTY_NONE) return 0;
   uintptr_t slot = magazine->slots[count - 1];
   uint64_t granule = (slot - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
   uint64_t *word = &collect->spans.space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
   uint64_t after = before | UINT64_C(1) << (granule & 63);
-  if (__builtin_expect(after == before, 0)) {
+  if (__builtin_expect(after == before, 0) || !tri_liberty_has(mutator, liberty, granule)) {
     tri_lone_leave(mutator);
     return 0;
   }

@@ -61,10 +61,10 @@ static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
   if (mutator) world->retired = mutator->next;
   tri_lock_release(&world->lock);
   if (!mutator) return NULL;
-  uint16_t number = mutator->number;
-  memset(mutator, 0, offsetof(tri_mutator_full, barrier));
+  const size_t kept = offsetof(tri_mutator_full, number), rest = offsetof(tri_mutator_full, next);
+  memset(mutator, 0, kept);
+  memset((char *)mutator + rest, 0, offsetof(tri_mutator_full, barrier) - rest);
   mutator->barrier.count = 0;
-  mutator->number = number;
   return mutator;
 }
 
@@ -284,7 +284,8 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     tri_lock_acquire(&class->lock);
     tri_window_end_run_locked(collect, class, window);
     if (window->free_slots) tri_window_orphan_locked(collect, class, window, (index & TRI_WINDOW_ZEROED) != 0);
-    if (tri_phase_is_off(collect)) tri_span_relist_locked(collect, class, tri_span_at(&collect->spans, window->base));
+    if (tri_phase_is_off(collect))
+      tri_span_relist_locked(collect, class, tri_span_at(&collect->spans, window->base), 0);
     tri_lock_release(&class->lock);
     *window = (struct tri_window){0};
   }

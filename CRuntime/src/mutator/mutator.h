@@ -87,8 +87,9 @@ typedef struct tri_mutator_full {
     };
   };
 
-  tri_stack_bounds stack;                   // [owner; read while stopped] that it runs on
-  bool precise;                             // [const] the native stack is not scanned
+  tri_stack_bounds stack; // [owner; read while stopped] that it runs on
+  bool precise;           // [const] the native stack is not scanned
+  // These two outlive an attachment, as others may look at them at any time.
   uint16_t number;                          // [const] where the heap keeps it (world.h); 0: it has no number
   uint32_t lone_busy;                       // [atomic] between tri_lone_enter() and tri_lone_leave()
   struct tri_mutator_full *next, *previous; // [lock:world]

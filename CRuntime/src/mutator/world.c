@@ -15,7 +15,7 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   }
   // Under stress every allocation that may begin a cycle counts: none is left to the short ways of a lone mutator.
   world->can_be_lone = options->stress_interval == 0 && tri_process_barrier();
-  world->collect.shared = !world->can_be_lone;
+  world->collect.shared = world->can_be_lone ? TRI_SHARED_NOT : TRI_SHARED_WHOLLY;
   tri_lock_init(&world->lock, TRI_RANK_WORLD);
   tri_lock_init(&world->fibers_lock, TRI_RANK_ROOTS);
   world->scan_epoch = 1;

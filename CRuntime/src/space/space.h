@@ -48,7 +48,8 @@ typedef struct tri_space {
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
-  uint16_t *group_owners;       // [atomic] first bitmap word of a group -> number of the mutator that loaded it last
+  // [atomic] bitmap word -> number of the mutator that loaded its group in this generation, or 0 (mutator/lone.h)
+  uint16_t *group_owners;
   struct tri_span *spans;       // indexed by first page / 4: two runs above 32 KiB never share an index
   struct tri_chunk *chunks;     // [lock:pages]
   void *reservation;            // [const]

@@ -33,7 +33,12 @@ enum {
 
 typedef struct tri_span {
   uintptr_t start;
-  uint64_t object_bytes; // [atomic] large: the object's size, a multiple of 16; grows
+  union {
+    uint64_t object_bytes; // [atomic] large: the object's size, a multiple of 16; grows
+    // [lock:class] small: number of the mutator that is to walk it once more, for what it freed in its own groups, and
+    // for those alone; 0: anyone, for all that is free
+    uint16_t walker;
+  };
   uint32_t slot_bytes;   // small
   uint32_t slot_inverse; // small
   uint32_t slots;        // small; 1 for large
