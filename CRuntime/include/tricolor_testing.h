@@ -73,6 +73,8 @@ void tri_testing_lay_down(tri_mutator *mutator);
 void tri_testing_unmark(tri_heap *heap, const void *object);
 /// Spans unswept, and the walk of structure checks; the latter traps on a violation. No mutator may run.
 bool tri_testing_sweep_is_running(tri_heap *heap);
+/// How many there are that the sweep has still to visit, of small objects or of large ones.
+uint64_t tri_testing_unswept_spans(tri_heap *heap, bool large);
 void tri_testing_verify(tri_heap *heap);
 /// Breaks one invariant each, for tests that show its assertion fires.
 typedef enum TRI_CLOSED_ENUM tri_break {

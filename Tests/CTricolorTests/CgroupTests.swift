@@ -66,6 +66,65 @@ private struct FakeSystem {
   }
 }
 
+/// A group of version 1 that has a limit, and that a process can be put into.
+private struct RealGroup {
+  private static let root = "/sys/fs/cgroup/memory"
+  private let path: String
+
+  /// Nil where there is no such thing, or this process must not do it.
+  init?(limit: UInt64) {
+    path = Self.root + "/tricolor-test-\(getpid())-inside"
+    // The smallest on the way to the root is the one that counts.
+    guard let outer = RealGroup(at: Self.root).number("memory.limit_in_bytes"), outer >= limit, mkdir(path, 0o755) == 0
+    else { return nil }
+    if Self.write("\(limit)", to: path + "/memory.limit_in_bytes") && access(path + "/cgroup.procs", W_OK) == 0 {
+      return
+    }
+    remove()
+    return nil
+  }
+
+  private init(at path: String) { self.path = path }
+
+  /// The group that another process made, with the calling process in it.
+  static func joined(_ name: String) -> RealGroup? {
+    let group = RealGroup(at: root + "/" + name)
+    return write("0", to: group.path + "/cgroup.procs") ? group : nil
+  }
+
+  var name: String { String(path.dropFirst(Self.root.count + 1)) }
+
+  func number(_ file: String) -> UInt64? {
+    guard let stream = fopen(path + "/" + file, "r") else { return nil }
+    defer { fclose(stream) }
+    var text = [CChar](repeating: 0, count: 64)
+    return fgets(&text, Int32(text.count), stream) == nil ? nil : strtoull(text, nil, 10)
+  }
+
+  /// Whoever is still in it is moved to where it was made: a group with processes cannot be removed.
+  func remove() {
+    for _ in 0..<500 {
+      if rmdir(path) == 0 || errno == ENOENT { return }
+      if let stream = fopen(path + "/cgroup.procs", "r") {
+        var line = [CChar](repeating: 0, count: 64)
+        while fgets(&line, Int32(line.count), stream) != nil {
+          _ = Self.write("\(strtoull(line, nil, 10))", to: Self.root + "/cgroup.procs")
+        }
+        fclose(stream)
+      }
+      usleep(10_000)  // processes that ended leave a moment later
+    }
+    print("\(path) could not be removed")
+  }
+
+  private static func write(_ text: String, to path: String) -> Bool {
+    let file = open(path, O_WRONLY)
+    guard file >= 0 else { return false }
+    defer { close(file) }
+    return Glibc.write(file, text, text.utf8.count) == text.utf8.count
+  }
+}
+
 private let mount2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 private let mount1 = """
   22 1 8:1 / / rw - ext4 /dev/sda1 rw
@@ -284,6 +343,59 @@ private let mount1 = """
       tri_testing_set_cgroup_root(system.root)
       let heap = try TestHeap()
       #expect(heap.statistics.soft_limit_bytes == 45 * mib)
+    }
+  }
+
+  /// More is alive than a heap without limit could double and stay in the group, and much more is allocated. Then more
+  /// and more stays alive: told in time, a program can stop before the kernel stops it.
+  @Test("in a real group of version 1 a heap of default options stays below the limit, and says when it cannot")
+  func insideRealGroup() async {
+    let limit = 100 * mib
+    guard let group = RealGroup(limit: limit) else {
+      print("skipped: no group of version 1 can be made here")
+      return
+    }
+    // Here, as the process that is put into it may be killed.
+    defer { group.remove() }
+    await #expect(processExitsWith: .success) { [name = group.name as String, limit = limit as UInt64] in
+      endAfter(seconds: 60)
+      guard let group = RealGroup.joined(name) else {
+        print("skipped: no process can be put into a group of version 1 here")
+        return
+      }
+      let heap = try TestHeap {
+        tri_options_init(&$0)
+        $0.read_environment = 0
+      }
+      let events = heap.events()
+      let soft = limit / 10 * 9
+      #expect(heap.statistics.soft_limit_bytes == soft)
+      try heap.attached { mutator in
+        let kept = mutator.root(nil)
+        // Marking costs little beside writing to what was allocated: a limit is not kept at the cost of half the time.
+        func keep() {
+          let object = mutator.node()
+          tri_init(mutator.pointer, object, object, kept.pointee)
+          kept.pointee = object
+          mutator.store(mutator.leaf(16 << 10), in: object, at: 1)
+        }
+        let alive = 56 << 6
+        for _ in 0..<alive { keep() }
+        for _ in 0..<(500 << 8) { _ = mutator.leaf(4096) }
+        #expect(heap.statistics.cycles > 10 && events.all.isEmpty)
+        #expect(heap.statistics.mapped_bytes + heap.statistics.metadata_bytes < limit)
+        #expect(group.number("memory.failcnt") == 0, "the kernel was asked for more than the limit")
+        var leaked = 0
+        while events.all.isEmpty && leaked < 44 << 6 {
+          keep()
+          leaked += 1
+          for _ in 0..<16 { _ = mutator.leaf(4096) }
+          if leaked % 16 == 0 { pause(milliseconds: 1) }
+        }
+        let event = events.all.first
+        #expect(event?.kind == UInt32(TRI_EVENT_HEAP_LIMIT_EXCEEDED) && event?.limit_bytes == soft)
+        #expect(listLength(kept.pointee) == alive + leaked)
+      }
     }
   }
 

@@ -288,6 +288,33 @@ private func isUsable(_ heap: TestHeap, _ mutator: TestMutator?, _ kept: Slot?, 
     }
   }
 
+  @Test("a child finishes a sweep in which large objects were looked at before small ones")
+  func largeFirst() async {
+    await #expect(processExitsWith: .success) {
+      endAfter(seconds: 20)
+      let heap = try TestHeap()
+      let layout = try heap.layout { description in
+        description.destroy = { _, _, _ in Seen.count.add() }
+      }
+      try heap.attached { mutator in
+        let kept = mutator.list(10)
+        for _ in 0..<2000 { _ = mutator.object(layout, 64) }
+        for _ in 0..<200 { _ = mutator.object(layout, 100 << 10) }
+        HandCycle(heap).forceWithoutSweeping()
+        _ = mutator.leaf(100 << 10)
+        let seen = Seen.count.count
+        #expect(seen > 0 && seen < 200, "some of the large ones")
+        let wrong = childFinds {
+          if let wrong = isUsable(heap, mutator, kept, 10) { return wrong }
+          return Seen.count.count == 2200 ? nil : "\(Seen.count.count) of 2200 destroyed, each once"
+        }
+        #expect(wrong == nil)
+        heap.collect()
+        #expect(Seen.count.count == 2200)
+      }
+    }
+  }
+
   @Test("a fork does not wait for a destroy callback that waits for a stopped thread's lock")
   func callbackWaits() async {
     await #expect(processExitsWith: .success) {

@@ -55,6 +55,176 @@ struct SweepTests {
     }
   }
 
+  /// Two thousand spans of 4 KiB slots, in one out of four something alive; returns how many objects live.
+  private func fillSmall(_ mutator: TestMutator) -> UInt64 {
+    let slots = 64 * 1024 / 4096
+    let count = 2000 * slots
+    let kept = mutator.root(mutator.node(count / 64))
+    for index in 0..<count {
+      let object = tri_alloc_leaf_uninitialized(mutator.pointer, 4096)!
+      if index % 64 == 0 { mutator.store(object, in: kept.pointee!, at: index / 64) }
+    }
+    return UInt64(1 + count / 64)
+  }
+
+  // Of the shortest, two can start in one block; the longest have to start at a chunk.
+  @Test(
+    "a large object gets the pages of a dead one, and the small spans that lie before it stay unswept",
+    arguments: [40 << 10, 200 << 10, 1 << 20, 3 << 20])
+  func largeFirst(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let small = fillSmall(mutator)
+      let kept = mutator.root(mutator.node(8))
+      var dead: Set<UInt> = []
+      for index in 0..<16 {
+        let object = mutator.leaf(bytes)
+        if index % 2 == 0 {
+          mutator.store(object, in: kept.pointee!, at: index / 2)
+        } else {
+          dead.insert(address(object))
+        }
+      }
+      HandCycle(heap).forceWithoutSweeping()
+      let before = heap.statistics.mapped_bytes
+      let unswept = tri_testing_unswept_spans(heap.heap, false)
+      #expect(unswept >= 2000 && tri_testing_unswept_spans(heap.heap, true) == 16)
+      for _ in 0..<8 {
+        let object = mutator.leaf(bytes)
+        #expect(dead.remove(address(object)) != nil && isZero(object, bytes))
+        #expect(tri_testing_unswept_spans(heap.heap, false) == unswept)
+      }
+      #expect(tri_testing_unswept_spans(heap.heap, true) == 0, "the last was found by looking at all")
+      #expect(heap.statistics.mapped_bytes == before && tri_testing_sweep_is_running(heap.heap))
+      tri_testing_verify(heap.heap)
+      #expect(!tri_testing_sweep_is_running(heap.heap) && tri_testing_unswept_spans(heap.heap, false) == 0)
+      #expect(heap.statistics.live_objects == small + 1 + 8 && kept.pointee != nil)
+    }
+  }
+
+  @Test("where dead large objects leave too little, small spans are swept")
+  func largeThenSmall() throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      _ = fillSmall(mutator)
+      // Apart from each other.
+      let kept = mutator.root(mutator.node(8))
+      for index in 0..<16 {
+        let object = mutator.leaf(100 << 10)
+        if index % 2 == 0 { mutator.store(object, in: kept.pointee!, at: index / 2) }
+      }
+      HandCycle(heap).forceWithoutSweeping()
+      let before = heap.statistics.mapped_bytes
+      let unswept = tri_testing_unswept_spans(heap.heap, false)
+      // Three dead spans of small objects lie between two that live.
+      _ = mutator.leaf(190 << 10)
+      #expect(heap.statistics.mapped_bytes == before)
+      #expect(tri_testing_unswept_spans(heap.heap, true) == 0)
+      let left = tri_testing_unswept_spans(heap.heap, false)
+      #expect(left < unswept && left > unswept - 256, "one unit")
+    }
+  }
+
+  private final class Gate: Sendable {
+    let entered = Flag(), open = Flag()
+    let visits = Counter()
+  }
+
+  @Test("while a large object is being swept nobody else visits it, and the sweep is not over")
+  func visitedOnce() throws {
+    let heap = try TestHeap()
+    let gate = Gate()
+    heap.keep(gate)
+    let layout = try heap.layout {
+      $0.form = .leaf
+      $0.context = Unmanaged.passUnretained(gate).toOpaque()
+      $0.destroy = { _, _, context in
+        let gate = Unmanaged<Gate>.fromOpaque(context!).takeUnretainedValue()
+        gate.visits.add()
+        gate.entered.set()
+        _ = gate.open.wait()
+      }
+    }
+    try heap.attached { mutator in
+      let small = fillSmall(mutator)
+      _ = mutator.object(layout, 100 << 10)
+      HandCycle(heap).forceWithoutSweeping()
+      let thread = TestThread { try! heap.attached { _ = $0.leaf(100 << 10) } }
+      #expect(gate.entered.wait())
+      // All the rest, the small spans of its unit among it.
+      var allocated = 0
+      while tri_testing_unswept_spans(heap.heap, false) != 0 && allocated < 40_000 {
+        for _ in 0..<64 { _ = tri_alloc_leaf_uninitialized(mutator.pointer, 4096) }
+        allocated += 64
+      }
+      #expect(tri_testing_unswept_spans(heap.heap, false) == 0 && tri_testing_unswept_spans(heap.heap, true) == 1)
+      #expect(tri_testing_sweep_is_running(heap.heap))
+      gate.open.set()
+      thread.join()
+      #expect(!tri_testing_sweep_is_running(heap.heap))
+      #expect(gate.visits.count == 1 && heap.statistics.live_objects == small)
+    }
+  }
+
+  @Test("threads that allocate large objects and small ones sweep each dead object once, and count all that live")
+  func together() throws {
+    let heap = try TestHeap()
+    let destroyed = Counter()
+    heap.keep(destroyed)
+    nonisolated(unsafe) let layout = try heap.layout {
+      $0.form = .leaf
+      $0.context = Unmanaged.passUnretained(destroyed).toOpaque()
+      $0.destroy = { _, _, context in Unmanaged<Counter>.fromOpaque(context!).takeUnretainedValue().add() }
+    }
+    try heap.attached { mutator in
+      let small = fillSmall(mutator)
+      let kept = mutator.root(mutator.node(32))
+      var ranges: [Range<UInt>] = []
+      for index in 0..<32 {
+        let object = mutator.object(layout, 100 << 10)
+        mutator.store(object, in: kept.pointee!, at: index)
+        ranges.append(address(object)..<address(object) + 100 << 10)
+      }
+      var made = 0
+      for seed in 1...10 as ClosedRange<UInt64> {
+        HandCycle(heap).forceWithoutSweeping()
+        let arrived = Counter()
+        let answers = (0..<2).map { _ in Answer() }
+        let threads = answers.enumerated().map { number, answer in
+          TestThread {
+            try! heap.attached { mutator in
+              var random = Random(seed << 8 + UInt64(number))
+              arrived.add()
+              while arrived.count < 2 {}
+              for _ in 0..<40 {
+                let bytes = (33 + random.below(300)) << 10
+                let object = mutator.object(layout, bytes)
+                answer.ranges.append(address(object)..<address(object) + UInt(bytes))
+                if random.below(4) == 0 { for _ in 0..<20 { _ = mutator.leaf(2048 << random.below(4)) } }
+              }
+            }
+          }
+        }
+        for thread in threads { thread.join() }
+        let all = (ranges + answers.flatMap(\.ranges)).sorted { $0.lowerBound < $1.lowerBound }
+        #expect(
+          zip(all, all.dropFirst()).allSatisfy { $0.upperBound <= $1.lowerBound }, "seed \(seed): one place twice")
+        tri_testing_verify(heap.heap)
+        #expect(heap.statistics.live_objects == small + 1 + 32, "seed \(seed)")
+        #expect(destroyed.count == made, "seed \(seed)")
+        made += 80
+      }
+      heap.collect()
+      #expect(destroyed.count == made)
+      #expect(heap.statistics.live_objects == small + 1 + 32)
+    }
+  }
+
+  /// What a thread found, for after it was joined.
+  private final class Answer: @unchecked Sendable {
+    var ranges: [Range<UInt>] = []
+  }
+
   @Test("the fullest span is filled first")
   func fullest() throws {
     let heap = try TestHeap()

@@ -9,11 +9,15 @@
 #include "collect/ties.h"
 #include "span/object.h"
 
+/// What of a unit is swept at once: its spans of slots, or its large objects.
+typedef enum tri_sweep_part { TRI_SWEEP_SMALL, TRI_SWEEP_LARGE, TRI_SWEEP_PARTS } tri_sweep_part;
+
 typedef struct tri_sweep_state {
-  uint64_t cursor;          // [atomic] generation in the upper half, next unit in the lower
+  // [atomic] generation in the upper half, next unit in the lower
+  uint64_t cursors[TRI_SWEEP_PARTS];
   uint32_t limit;           // [stw] snapshot of the span table (S12)
   uint32_t generation;      // [stw] what swept spans get
-  uint32_t finished_units;  // [atomic] units swept to the end
+  uint32_t finished_parts;  // [atomic] parts of units swept to the end
   uint32_t units;           // [stw]
   uint32_t running;         // [atomic] 1 from the stop until the last unit is done
   bool keeps_empty_spans;   // [stw] classes keep some of the spans that are empty now

@@ -59,14 +59,15 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
   TRI_CHECK(!tri_sweep_is_running(collect), "a sweep begins while the last one has not ended");
   tri_sweep_state *sweep = &collect->sweep;
   uint32_t generation = collect->spans.sweep_generation + 1;
-  // A thread that was late for the last sweep may still look at these. First the cursor it knows is made void, so that
-  // it cannot claim with it a unit that only this sweep has.
-  tri_store_ordered(&sweep->cursor, (uint64_t)generation << 32 | UINT32_MAX);
+  // A thread that was late for the last sweep may still look at these. First the cursors it knows are made void, so
+  // that it cannot claim with them a unit that only this sweep has.
+  for (int part = 0; part < TRI_SWEEP_PARTS; part++)
+    tri_store_ordered(&sweep->cursors[part], (uint64_t)generation << 32 | UINT32_MAX);
   uint32_t limit = tri_span_index_end(&collect->spans);
   uint32_t units = (limit + TRI_SWEEP_UNIT_SPANS - 1) / TRI_SWEEP_UNIT_SPANS;
   tri_store_relaxed(&sweep->limit, limit);
   tri_store_relaxed(&sweep->units, units);
-  tri_store_relaxed(&sweep->finished_units, 0u);
+  tri_store_relaxed(&sweep->finished_parts, 0u);
   tri_store_relaxed(&sweep->live_bytes, (uint64_t)0);
   tri_store_relaxed(&sweep->live_objects, (uint64_t)0);
   tri_store_relaxed(&sweep->cpu_ns, (uint64_t)0);
@@ -76,7 +77,8 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
   tri_store_relaxed(&sweep->generation, generation);
   tri_store_release(&collect->spans.sweep_generation, generation);
   tri_store_release(&sweep->running, 1u);
-  tri_store_release(&sweep->cursor, (uint64_t)generation << 32);
+  for (int part = 0; part < TRI_SWEEP_PARTS; part++)
+    tri_store_release(&sweep->cursors[part], (uint64_t)generation << 32);
   if (units == 0) tri_sweep_end(collect);
 }
 
@@ -250,6 +252,7 @@ void tri_sweep_drop_empty_spans(tri_collect *collect) {
 
 typedef struct tri_sweep_tally {
   uint64_t live_objects, live_bytes;
+  uint64_t freed_pages; // of large objects
 } tri_sweep_tally;
 
 // A minor cycle found no dead in a span of which no slot was taken or freed since the last sweep: what is in A was old,
@@ -314,7 +317,9 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   if (!large) tri_sweep_disown(&spans->space, span);
   tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (large) {
-    if (live == 0) tri_span_retire(spans, span);
+    if (live) return;
+    tally->freed_pages += span->page_count;
+    tri_span_retire(spans, span);
     return;
   }
   tri_span_class *class = tri_spans_class_by_id(spans, span->class_id);
@@ -333,12 +338,12 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
 
 // The generation is part of the cursor: a thread that was late for the last sweep must not claim a unit of this one
 // with what it read before.
-static bool tri_sweep_claim(tri_sweep_state *sweep, uint32_t *out_unit) {
-  uint64_t cursor = tri_load_acquire(&sweep->cursor);
+static bool tri_sweep_claim(tri_sweep_state *sweep, tri_sweep_part part, uint32_t *out_unit) {
+  uint64_t cursor = tri_load_acquire(&sweep->cursors[part]);
   for (;;) {
     uint32_t unit = (uint32_t)cursor;
     if (unit >= tri_load_relaxed(&sweep->units)) return false;
-    if (tri_compare_exchange_ordered(&sweep->cursor, &cursor, cursor + 1)) {
+    if (tri_compare_exchange_ordered(&sweep->cursors[part], &cursor, cursor + 1)) {
       *out_unit = unit;
       return true;
     }
@@ -349,39 +354,86 @@ static uint64_t tri_sweep_clock_ns(const tri_collect *collect) {
   return tri_load_relaxed(&collect->counts_cpu) ? tri_thread_cpu_ns() : tri_clock_ns();
 }
 
-static bool tri_sweep_claimed_unit(tri_collect *collect) {
+// Whether it is one of those in this state that are to be swept. A span stays in its state until that is done, so one
+// part of a sweep alone sees it as its own; what others make here meanwhile has the new generation.
+static bool tri_sweep_is_due(const tri_span *span, tri_span_state state, uint32_t generation) {
+  // Pairs with the release in tri_span_make_*: a span seen here has its generation written.
+  return tri_load_acquire(&span->state) == state && tri_load_relaxed(&span->sweep_generation) != generation;
+}
+
+static void tri_sweep_small_spans(tri_collect *collect, uint32_t first, uint32_t end, tri_sweep_tally *tally) {
+  uint32_t generation = tri_load_relaxed(&collect->sweep.generation);
+  for (uint32_t index = first; index < end; index++) {
+    tri_span *span = tri_span_by_index(&collect->spans, index);
+    if (tri_sweep_is_due(span, TRI_SPAN_SMALL, generation)) tri_sweep_span(collect, span, tally);
+  }
+}
+
+// The layout map tells where large objects may be: two bytes to read for a block, instead of the lines of its spans.
+static void tri_sweep_large_spans(tri_collect *collect, uint32_t first, uint32_t end, tri_sweep_tally *tally) {
+  const tri_layout_entry *entries = collect->spans.space.layout_map;
+  uint32_t generation = tri_load_relaxed(&collect->sweep.generation);
+  // Of the last block an entry may lie behind the end: it is not in use, or new.
+  for (uint32_t block = first / TRI_SPANS_PER_BLOCK; block * TRI_SPANS_PER_BLOCK < end; block++) {
+    if (tri_load_relaxed(&entries[block]) != TRI_ENTRY_MIXED) continue;
+    tri_span *spans = tri_span_of_block(&collect->spans, block);
+    for (uint32_t at = 0; at < TRI_SPANS_PER_BLOCK; at++)
+      if (tri_sweep_is_due(&spans[at], TRI_SPAN_LARGE, generation)) tri_sweep_span(collect, &spans[at], tally);
+  }
+}
+
+static void tri_sweep_part_of_unit(tri_collect *collect, tri_sweep_part part, uint32_t unit, tri_sweep_tally *tally) {
+  uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
+  uint32_t limit = tri_load_relaxed(&collect->sweep.limit);
+  if (end > limit) end = limit;
+  if (part == TRI_SWEEP_LARGE)
+    tri_sweep_large_spans(collect, first, end, tally);
+  else
+    tri_sweep_small_spans(collect, first, end, tally);
+}
+
+// Sweeps the large objects of the next unit of which nobody did and, if asked, the small spans of another such; false
+// when neither is left to claim. Adds the pages of large objects that were dead.
+static bool tri_sweep_claimed(tri_collect *collect, bool small_too, uint64_t *freed_pages) {
   tri_sweep_state *sweep = &collect->sweep;
-  uint32_t unit;
-  if (!tri_sweep_claim(sweep, &unit)) return false;
+  uint32_t small_unit = 0, large_unit = 0;
+  bool small = small_too && tri_sweep_claim(sweep, TRI_SWEEP_SMALL, &small_unit);
+  bool large = tri_sweep_claim(sweep, TRI_SWEEP_LARGE, &large_unit);
+  if (!small && !large) return false;
   // Only with a claim in hand: until then the sweep may be over and the next cycle begun.
   tri_assert_phase(collect, TRI_PHASE_OFF);
   tri_step(TRI_STEP_SWEEP_UNIT);
   uint64_t began = tri_sweep_clock_ns(collect);
-  uint32_t first = unit * TRI_SWEEP_UNIT_SPANS, end = first + TRI_SWEEP_UNIT_SPANS;
-  uint32_t limit = tri_load_relaxed(&sweep->limit), generation = tri_load_relaxed(&sweep->generation);
-  if (end > limit) end = limit;
-  tri_sweep_tally tally = {0, 0};
-  for (uint32_t index = first; index < end; index++) {
-    tri_span *span = tri_span_by_index(&collect->spans, index);
-    // Pairs with the release in tri_span_make_*: a span seen here has its generation written.
-    if (tri_load_acquire(&span->state) == TRI_SPAN_FREE) continue;
-    if (tri_load_relaxed(&span->sweep_generation) == generation) continue; // born after the stop
-    tri_sweep_span(collect, span, &tally);
-  }
+  tri_sweep_tally tally = {0, 0, 0};
+  if (large) tri_sweep_part_of_unit(collect, TRI_SWEEP_LARGE, large_unit, &tally);
+  if (small) tri_sweep_part_of_unit(collect, TRI_SWEEP_SMALL, small_unit, &tally);
+  *freed_pages += tally.freed_pages;
   tri_add_relaxed(&sweep->live_objects, tally.live_objects);
   tri_add_relaxed(&sweep->live_bytes, tally.live_bytes);
   tri_add_relaxed(&sweep->cpu_ns, tri_sweep_clock_ns(collect) - began);
-  uint32_t units = tri_load_relaxed(&sweep->units);
-  if (__atomic_add_fetch(&sweep->finished_units, 1u, __ATOMIC_ACQ_REL) == units) tri_sweep_end(collect);
+  uint32_t parts = TRI_SWEEP_PARTS * tri_load_relaxed(&sweep->units), now = (uint32_t)small + (uint32_t)large;
+  if (__atomic_add_fetch(&sweep->finished_parts, now, __ATOMIC_ACQ_REL) == parts) tri_sweep_end(collect);
   return true;
 }
 
-bool tri_sweep_unit(tri_collect *collect) {
+static bool tri_sweep_some(tri_collect *collect, bool small_too, uint64_t *freed_pages) {
   if (!tri_sweep_is_running(collect)) return false;
   tri_sweep_enter(collect);
-  bool swept = tri_sweep_claimed_unit(collect);
+  bool swept = tri_sweep_claimed(collect, small_too, freed_pages);
   tri_sweep_leave(collect);
   return swept;
+}
+
+bool tri_sweep_unit(tri_collect *collect) {
+  uint64_t freed_pages = 0;
+  return tri_sweep_some(collect, true, &freed_pages);
+}
+
+bool tri_sweep_large(tri_collect *collect, uint64_t pages) {
+  uint64_t freed_pages = 0;
+  while (freed_pages < pages && tri_sweep_some(collect, false, &freed_pages)) {
+  }
+  return freed_pages != 0;
 }
 
 void tri_sweep_finish(tri_collect *collect) {

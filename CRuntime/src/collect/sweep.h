@@ -5,7 +5,20 @@
 // threads when their class has nothing left, forceBlock and the next cycle to the end (S3, S15). Objects
 // themselves are touched only where a layout has a destroy callback.
 //
-// Invariants  a span is swept exactly once per generation, by whoever claimed its unit; a swept span's words of the
+// A unit has two parts: its small spans, and its large objects, each with a cursor of its own. Sweeping a unit takes
+// the next of both. An allocation of a large object takes large parts alone, as long as there are any: a large object
+// is one bit, its pages are what is looked for, and small spans that lie before it in the table can wait.
+//
+//   cursors[small]  0 1 2 3 . . . .     parts finished == 2 * units: the sweep is over [tri_sweep_end]
+//   cursors[large]  0 1 2 3 4 5 . .
+//
+// Nothing of a span is claimed: a span that is there at the stop is small or large, and stays it until it is swept, as
+// only its sweep retires it (tri_free and tri_resize of a large object finish the sweep first). So it belongs to one
+// part, and what one part retires and somebody makes anew, small or large, has the new generation, which both skip.
+// Large objects are found by the layout map: the block where one starts is TRI_ENTRY_MIXED as long as it is there,
+// since a small span takes whole free blocks; blocks that once held one may be, too, and cost a look.
+//
+// Invariants  a span is swept exactly once per generation, by whoever claimed its part; a swept span's words of the
 //             old map are zero, or a part of what is alive; a span whose class has a destroy callback is not refilled
 //             before its dead slots were destroyed, because only swept spans are on lists; nor one with ties before
 //             those of its dead objects ended (ties.h).
@@ -17,6 +30,7 @@
 
 /// Span indices per unit: 8 MiB of heap. Larger means fewer atomics, smaller lets more threads help.
 enum { TRI_SWEEP_UNIT_SPANS = 256 };
+_Static_assert((int)TRI_SWEEP_UNIT_SPANS % (int)TRI_SPANS_PER_BLOCK == 0, "a block belongs to one unit");
 /// Empty spans a class keeps for its next allocations: 1 MiB for most classes, what a cache holds.
 enum { TRI_SWEEP_EMPTY_SPANS = 16 };
 
@@ -26,6 +40,9 @@ enum { TRI_SWEEP_EMPTY_SPANS = 16 };
 void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_empty_spans, uint64_t now_ns);
 /// Sweeps one unit; false when none is left to claim. Any thread.
 bool tri_sweep_unit(tri_collect *collect);
+/// Sweeps large objects, and nothing else, until the dead among them gave back so many pages, in one run or not. False
+/// when there was none left: then pages may be found by sweeping units.
+bool tri_sweep_large(tri_collect *collect, uint64_t pages);
 /// Sweeps until every unit is done, waiting for those that others claimed.
 void tri_sweep_finish(tri_collect *collect);
 /// Whether this thread is inside a destroy callback that a sweep of this heap runs.

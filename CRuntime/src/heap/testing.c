@@ -69,6 +69,17 @@ void tri_testing_unmark(tri_heap *heap, const void *object) {
 bool tri_testing_sweep_is_running(tri_heap *heap) {
   return tri_sweep_is_running(&heap->world.collect);
 }
+uint64_t tri_testing_unswept_spans(tri_heap *heap, bool large) {
+  const tri_spans *spans = &heap->world.collect.spans;
+  uint32_t end = tri_span_index_end(spans);
+  uint64_t unswept = 0;
+  for (uint32_t index = 0; index < end; index++) {
+    const tri_span *span = tri_span_by_index(spans, index);
+    if (tri_load_acquire(&span->state) == (large ? TRI_SPAN_LARGE : TRI_SPAN_SMALL) && !tri_span_is_swept(spans, span))
+      unswept++;
+  }
+  return unswept;
+}
 void tri_testing_verify(tri_heap *heap) {
   // A sweep on the collector thread would change under our eyes what is being counted.
   if (tri_phase_is_off(&heap->world.collect)) tri_sweep_finish(&heap->world.collect);

@@ -531,10 +531,11 @@ static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages
                                        tri_page_run *run) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
-  // What the sweep would free has priority over growth, but no more is swept than it takes.
+  // What the sweep would free has priority over growth, but no more is swept than it takes: first what another large
+  // object may have left, a bit each, and only then spans of small ones.
   do {
     if (tri_pages_reuse(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run)) return TRI_OK;
-  } while (tri_sweep_unit(&world->collect));
+  } while (tri_sweep_large(&world->collect, pages) || tri_sweep_unit(&world->collect));
   tri_mutator_set_busy(mutator, tri_refill_busy);
   tri_status status = tri_pages_allocate(space, pages, alignment_pages, tri_load_relaxed(&world->limit_bytes), run);
   tri_mutator_set_busy(mutator, NULL);

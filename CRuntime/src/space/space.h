@@ -77,6 +77,7 @@ typedef struct tri_space {
 enum {
   TRI_SPAN_BYTES = 64,
   TRI_SPAN_INDEX_PAGES_LOG2 = 2,
+  TRI_SPANS_PER_BLOCK = 1 << (TRI_BLOCK_LOG2 - TRI_PAGE_LOG2 - TRI_SPAN_INDEX_PAGES_LOG2), // entries, used or not
   TRI_CHUNK_RECORD_BYTES = 128,
   TRI_ARENA_BYTES = 64 << 20, // unit of commit; larger means fewer mprotect calls, it costs no memory
 };

@@ -150,7 +150,7 @@ static inline tri_span *tri_span_at(const tri_spans *spans, uintptr_t address) {
 /// The entry of a span that starts in this block. Small ones start nowhere else: if the entry says small, it is the one
 /// the block belongs to, or the first part of.
 static inline tri_span *tri_span_of_block(const tri_spans *spans, uint64_t block) {
-  return &spans->space.spans[block << (TRI_BLOCK_LOG2 - TRI_PAGE_LOG2 - TRI_SPAN_INDEX_PAGES_LOG2)];
+  return &spans->space.spans[block * TRI_SPANS_PER_BLOCK];
 }
 static inline uint64_t tri_span_first_page(const tri_spans *spans, const tri_span *span) {
   return tri_space_page(&spans->space, span->start);
