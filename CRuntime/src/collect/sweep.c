@@ -32,6 +32,7 @@ void tri_span_relist_locked(tri_collect *collect, tri_span_class *class, tri_spa
   if (span->listed || span->runs || !tri_span_is_worth_walking(span)) return;
   tri_store_relaxed(&span->freed_slots, 0u);
   span->walker = walker;
+  span->walked = true;
   span->next_group = 0;
   span->fresh = 0;
   tri_span_list_locked(collect, class, span);
@@ -289,6 +290,7 @@ static void tri_sweep_unchanged_span(tri_collect *collect, tri_span *span, tri_s
   tri_span_class *class = tri_spans_class_by_id(&collect->spans, span->class_id);
   tri_lock_acquire(&class->lock);
   span->walker = 0;
+  span->walked = false;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);
@@ -330,6 +332,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   span->next_group = 0;
   span->runs = 0;
   span->walker = 0;
+  span->walked = false;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   if (kept && live < span->slots) tri_span_list_locked(collect, class, span);
   tri_lock_release(&class->lock);

@@ -202,11 +202,13 @@ typedef struct tri_refill {
   struct tri_window *window;
   bool zeroed;         // the window promises zeroed slots
   bool dirty;          // what was claimed is not zero yet
+  bool takes_over;     // groups of the run may be others'
   uint16_t last_owner; // of the orphan's group, who may not have noticed that it is another's; or 0
 } tri_refill;
 
 // Words of A in which slots of a group have their bits.
 static uint32_t tri_group_words(const tri_size_class_info *info, uint32_t group) {
+  if (group + 1 < info->groups) return info->slot_granules;
   return (tri_group_slots(info->slots, group) * info->slot_granules + 63) / 64;
 }
 
@@ -306,8 +308,8 @@ static void tri_refill_take_run_over(tri_refill *refill) {
   tri_wait_for_last_owners(mutator->world, owners, count);
 }
 
-// Twice as many groups each time, up to a block: a thread that allocates a lot seldom takes the lock, one that allocates
-// a few objects of many classes does not keep spans from others.
+// Twice as many groups each time, up to a block: a thread that allocates a lot seldom takes the lock, one that
+// allocates a few objects of many classes does not keep spans from others.
 static uint32_t tri_refill_run_groups(const tri_refill *refill) {
   uint32_t most = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * refill->class->info->slot_bytes);
   uint32_t twice = 2u * refill->window->run_groups;
@@ -315,28 +317,29 @@ static uint32_t tri_refill_run_groups(const tri_refill *refill) {
   return twice ? twice : 1;
 }
 
-// Groups from `first` on that are another's.
-static uint32_t tri_refill_count_foreign(const tri_refill *refill, const tri_span *span, uint32_t first) {
-  const tri_size_class_info *info = refill->class->info;
+static bool tri_refill_group_is_foreign(const tri_refill *refill, const tri_span *span, uint32_t group) {
   const tri_space *space = &refill->mutator->world->collect.spans.space;
-  uint64_t word = (tri_space_granule(space, span->start) >> 6) + (uint64_t)first * info->slot_granules;
-  uint32_t count = 0;
-  for (; first + count < info->groups; count++, word += info->slot_granules) {
-    uint16_t owner = tri_load_relaxed(&space->group_owners[word]);
-    if (owner == 0 || owner == refill->mutator->number) break;
-  }
+  uint64_t granules = (uint64_t)group * refill->class->info->slot_granules;
+  uint16_t owner = tri_load_relaxed(&space->group_owners[(tri_space_granule(space, span->start) >> 6) + granules]);
+  return owner != 0 && owner != refill->mutator->number;
+}
+
+// Groups from `first` on, of which that is one, until the next that is another's.
+static uint32_t tri_refill_count_own(const tri_refill *refill, const tri_span *span, uint32_t first, uint32_t most) {
+  uint32_t count = 1;
+  while (count < most && !tri_refill_group_is_foreign(refill, span, first + count)) count++;
   return count;
 }
 
 static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t groups = refill->class->info->groups, first = span->next_group;
   bool own_only = span->walker && span->walker == refill->mutator->number;
-  if (own_only) first += tri_refill_count_foreign(refill, span, first);
+  while (own_only && first < groups && tri_refill_group_is_foreign(refill, span, first)) first++;
   span->next_group = (uint16_t)first;
   if (first == groups) return false;
-  uint32_t count = 1, most = tri_refill_run_groups(refill);
-  if (most > groups - first) most = groups - first;
-  while (count < most && !(own_only && tri_refill_count_foreign(refill, span, first + count))) count++;
+  uint32_t count = tri_refill_run_groups(refill);
+  if (count > groups - first) count = groups - first;
+  if (own_only) count = tri_refill_count_own(refill, span, first, count);
   span->next_group = (uint16_t)(first + count);
   span->claimed = 1;
   span->runs++;
@@ -344,6 +347,7 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   refill->window->run_next = (uint8_t)first;
   refill->window->run_end = (uint8_t)(first + count);
   refill->window->run_groups = (uint8_t)count;
+  refill->takes_over = span->walked && !own_only;
   return true;
 }
 
@@ -424,7 +428,7 @@ static tri_status tri_refill_find(tri_refill *refill) {
       return TRI_OK;
     }
     if (source == TRI_REFILL_RUN) {
-      tri_refill_take_run_over(refill);
+      if (refill->takes_over) tri_refill_take_run_over(refill);
       continue;
     }
     // Reuse before growth: sweep until something of this class turns up. A unit may call the embedder.
@@ -458,8 +462,10 @@ static void tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
 }
 
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
-  tri_refill refill = {mutator, class, tri_mutator_window(&mutator->fast, index), (index & TRI_WINDOW_ZEROED) != 0,
-                       false,   0};
+  tri_refill refill = {.mutator = mutator,
+                       .class = class,
+                       .window = tri_mutator_window(&mutator->fast, index),
+                       .zeroed = (index & TRI_WINDOW_ZEROED) != 0};
   tri_mutator_set_busy(mutator, tri_refill_busy);
   tri_status status = tri_refill_find(&refill);
   if (status == TRI_OK) {

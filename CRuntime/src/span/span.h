@@ -35,9 +35,12 @@ typedef struct tri_span {
   uintptr_t start;
   union {
     uint64_t object_bytes; // [atomic] large: the object's size, a multiple of 16; grows
-    // [lock:class] small: number of the mutator that is to walk it once more, for what it freed in its own groups, and
-    // for those alone; 0: anyone, for all that is free
-    uint16_t walker;
+    struct {               // small
+      // [lock:class] number of the mutator that is to walk it once more, for what it freed in its own groups, and for
+      // those alone; 0: anyone, for all that is free
+      uint16_t walker;
+      bool walked; // [lock:class] to its end, since it was swept: groups may belong to mutators already
+    };
   };
   uint32_t slot_bytes;   // small
   uint32_t slot_inverse; // small
