@@ -88,7 +88,8 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
-  @Test("beside another thread, of this thread's own groups and of the other's", arguments: [16, 200, 4096], [false, true])
+  @Test(
+    "beside another thread, of this thread's own groups and of the other's", arguments: [16, 200, 4096], [false, true])
   func besideAnother(_ bytes: Int, _ isOthers: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       [bytes = bytes as Int, isOthers = isOthers as Bool] in

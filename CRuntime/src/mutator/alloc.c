@@ -206,15 +206,20 @@ typedef struct tri_refill {
   uint16_t last_owner; // of the orphan's group, who may not have noticed that it is another's; or 0
 } tri_refill;
 
-// Words of A in which slots of a group have their bits.
-static uint32_t tri_group_words(const tri_size_class_info *info, uint32_t group) {
-  if (group + 1 < info->groups) return info->slot_granules;
-  return (tri_group_slots(info->slots, group) * info->slot_granules + 63) / 64;
-}
-
-static void tri_group_own(const tri_mutator_full *mutator, uint64_t first_word, uint32_t words) {
-  uint16_t *owners = &mutator->world->collect.spans.space.group_owners[first_word];
-  for (uint32_t word = 0; word < words; word++) tri_store_release(&owners[word], mutator->number);
+// Every word of A in which slots of a group have their bits is the mutator's now. Above 64 granules that is one for
+// each slot, and those between have none.
+static void tri_group_own(const tri_mutator_full *mutator, const tri_size_class_info *info, uintptr_t base,
+                          uint32_t group) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  uint16_t *owners = &space->group_owners[tri_space_granule(space, base) >> 6];
+  uint32_t slots = tri_group_slots(info->slots, group);
+  if (info->slot_starts) {
+    uint32_t words = slots == TRI_WINDOW_SLOTS ? info->slot_granules : (slots * info->slot_granules + 63) / 64;
+    for (uint32_t word = 0; word < words; word++) tri_store_release(&owners[word], mutator->number);
+  } else {
+    for (uint32_t slot = 0; slot < slots; slot++)
+      tri_store_release(&owners[slot * info->slot_granules >> 6], mutator->number);
+  }
 }
 
 // A group that another mutator may be writing bits of (lone.h): whose it was, or 0 if nobody else's. It is this
@@ -222,10 +227,9 @@ static void tri_group_own(const tri_mutator_full *mutator, uint64_t first_word, 
 static uint16_t tri_group_take_over(const tri_mutator_full *mutator, const tri_size_class_info *info, uintptr_t base,
                                     uint32_t group) {
   const tri_space *space = &mutator->world->collect.spans.space;
-  uint64_t first_word = tri_space_granule(space, base) >> 6;
-  uint16_t owner = tri_load_relaxed(&space->group_owners[first_word]);
+  uint16_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
   if (owner == 0 || owner == mutator->number) return 0;
-  tri_group_own(mutator, first_word, tri_group_words(info, group));
+  tri_group_own(mutator, info, base, group);
   return owner;
 }
 
@@ -244,12 +248,10 @@ static void tri_wait_for_last_owners(const tri_world *world, const uint16_t *own
 // count, the base, the mask. The table of owners tells it where to ask.
 static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group, uint64_t free_slots) {
   struct tri_window *window = refill->window;
-  const tri_mutator_full *mutator = refill->mutator;
-  const tri_space *space = &mutator->world->collect.spans.space;
   tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
   tri_store_release(&window->base, base);
   window->slot_bytes = refill->class->info->slot_bytes;
-  tri_group_own(mutator, tri_space_granule(space, base) >> 6, tri_group_words(refill->class->info, group));
+  tri_group_own(refill->mutator, refill->class->info, base, group);
   tri_store_release(&window->free_slots, free_slots);
 }
 

@@ -50,10 +50,10 @@ typedef struct tri_space {
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
   // [atomic] bitmap word -> number of the mutator that loaded its group in this generation, or 0 (mutator/lone.h)
   uint16_t *group_owners;
-  struct tri_span *spans;       // indexed by first page / 4: two runs above 32 KiB never share an index
-  struct tri_chunk *chunks;     // [lock:pages]
-  void *reservation;            // [const]
-  size_t reservation_bytes;     // [const]
+  struct tri_span *spans;   // indexed by first page / 4: two runs above 32 KiB never share an index
+  struct tri_chunk *chunks; // [lock:pages]
+  void *reservation;        // [const]
+  size_t reservation_bytes; // [const]
   tri_reservation registered;
   tri_lock pages_lock;
   uint32_t chunk_count;      // [lock:pages] committed chunks

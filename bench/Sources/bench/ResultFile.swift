@@ -15,7 +15,7 @@ struct ResultFile {
   static func open(_ path: String) throws -> ResultFile {
     do {
       return try ResultFile(path: path)
-    } catch let error as Unreadable {
+    } catch {
       complain("\(path): \(error.reason)")
       throw ExitCode(2)
     }
