@@ -13,7 +13,7 @@
 #ifndef TRI_COLLECT_BARRIER_H
 #define TRI_COLLECT_BARRIER_H
 
-#include "collect/mark.h"
+#include "collect/shade.h"
 
 enum {
   TRI_BARRIER_WORDS = 512, // larger amortises flushing, smaller shortens the flush in a stop

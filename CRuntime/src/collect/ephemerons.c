@@ -1,6 +1,7 @@
 #include "collect/ephemerons.h"
 
 #include "base/step.h"
+#include "collect/mark.h"
 
 static void tri_ephemeron_block_each(tri_ephemeron_block *block,
                                      void (*each)(void *context, uintptr_t key, uintptr_t value), void *context) {

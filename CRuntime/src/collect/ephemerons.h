@@ -14,7 +14,7 @@
 #ifndef TRI_COLLECT_EPHEMERONS_H
 #define TRI_COLLECT_EPHEMERONS_H
 
-#include "collect/mark.h"
+#include "collect/shade.h"
 
 /// Phases mark and markTermination: shades the values of all marked keys. True if any was white; what is grey then is
 /// in the shared queue.

@@ -125,6 +125,16 @@ void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk) {
   tri_lock_release(&queue->lock);
 }
 
+void tri_grey_push(tri_grey_queue *queue, tri_grey_chunk **chunk, tri_grey_item item) {
+  if (*chunk && (*chunk)->count == TRI_GREY_CHUNK_ITEMS) {
+    tri_grey_share(queue, *chunk);
+    *chunk = NULL;
+  }
+  if (!*chunk) *chunk = tri_grey_chunk_take_empty(queue);
+  if (!*chunk) return;
+  (*chunk)->items[(*chunk)->count++] = item;
+}
+
 void tri_grey_worker_begin(tri_grey_queue *queue) {
   tri_lock_acquire(&queue->lock);
   queue->workers++;

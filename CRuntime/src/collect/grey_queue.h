@@ -65,6 +65,8 @@ void tri_grey_destroy(tri_grey_queue *queue);
 tri_grey_chunk *tri_grey_chunk_take_empty(tri_grey_queue *queue);
 /// Shares a filled chunk (an empty one is kept for reuse).
 void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk);
+/// Adds an item to the chunk that the caller fills, sharing it when it is full.
+void tri_grey_push(tri_grey_queue *queue, tri_grey_chunk **chunk, tri_grey_item item);
 void tri_grey_chunk_recycle(tri_grey_queue *queue, tri_grey_chunk *chunk);
 
 /// Gives slabs none of whose chunks is in use back to the system; bytes given back. Holds the scavenge lock, so that

@@ -18,11 +18,12 @@
 // Invariants  an object is pushed exactly once: by whoever set its M bit. Everything beyond mark_limit_bytes
 //             was allocated in this cycle and is black. A marker outside a call holds no items.
 // Callers     the collector, helpers, assisting mutators; one marker per thread, inside worker_begin/end.
-// Not here    where roots are (mutator/roots.h), when marking is complete (heap/cycle.h).
+// Not here    shading from outside a marker (shade.h), where roots are (mutator/roots.h), when marking is complete
+// (heap/cycle.h).
 #ifndef TRI_COLLECT_MARK_H
 #define TRI_COLLECT_MARK_H
 
-#include "collect/collect.h"
+#include "collect/shade.h"
 
 enum {
   TRI_MARK_BATCH = 16,       // 8 to 32 measured equal but for trees, which 16 suits best
@@ -80,45 +81,10 @@ uint64_t tri_marker_run_paced(tri_marker *marker, uint64_t budget_objects, bool 
 /// markTermination and no other worker has begun. Whoever wakes helpers does it between two runs.
 uint64_t tri_marker_run_alone(tri_marker *marker, uint64_t budget_objects);
 
-/// Shades what a precise word refers to: NULL, immediates and addresses outside the heap are skipped. True if
-/// it was white. The item goes to `chunk`, which the caller shares when full or done.
-bool tri_shade(tri_collect *collect, uintptr_t word, tri_grey_chunk **chunk);
-/// The same for many, fetching ahead; answers how many were white. `found`: each was found by looking up an ambiguous
-/// word, perhaps a while ago (tri_barrier_target). Counts at the end: no safepoint of the caller's thread lies within.
-uint32_t tri_shade_batch(tri_collect *collect, const uintptr_t *words, uint32_t count, bool found,
-                         tri_grey_chunk **chunk);
-/// How much a word says.
-typedef enum tri_word_kind {
-  TRI_WORD_PRECISE,  // NULL, an immediate, an address outside the heap, or the start of an object
-  TRI_WORD_INTERIOR, // anything; if it is an address inside an object, a reference to that
-  // The same from native stacks, registers and conservative roots. Compilers keep end pointers there, so an address
-  // where one object starts is also a reference to the one before it.
-  TRI_WORD_AMBIGUOUS,
-} tri_word_kind;
-typedef void tri_each_word(void *context, uintptr_t word, tri_word_kind kind);
-
 /// World stopped, windows dropped, after memory for grey objects was refused: scans every marked object again, as often
 /// as it takes. Linear in the heap for each round, but a mark that ends is worth a long pause. Each round marks at
 /// least one more object, or is the last.
 void tri_mark_recover(tri_marker *marker);
-
-/// Shades what a word of the given kind refers to.
-void tri_shade_word(tri_collect *collect, uintptr_t word, tri_word_kind kind, tri_grey_chunk **chunk);
-/// The objects an interior or ambiguous word refers to, as byte offsets from the heap's start; 0 to 2 of them.
-uint32_t tri_word_targets(const tri_collect *collect, uintptr_t word, tri_word_kind kind, uint64_t out_offsets[2]);
-
-/// For who keeps grey objects of its own: marks what a word refers to and answers how many objects of it were white,
-/// and which.
-uint32_t tri_mark_precise(tri_collect *collect, uintptr_t word, uint64_t *out_offset);
-uint32_t tri_mark_targets(tri_collect *collect, uintptr_t word, tri_word_kind kind, uint64_t out_offsets[2]);
-
-/// What tracers and root functions get. Exactly one of the ways is set.
-struct tri_visitor {
-  tri_collect *collect;
-  tri_grey_chunk **chunk; // shade into this chunk
-  tri_each_word *each;    // or hand to a checker
-  void *context;
-};
 
 /// The words of an object of `bytes` bytes that its layout says hold references, or may. The slow, simple way:
 /// for checkmark, verification and chains of ephemerons.

@@ -1,7 +1,7 @@
 #include "collect/remember.h"
 
 #include "base/step.h"
-#include "collect/mark.h"
+#include "collect/shade.h"
 
 void tri_remember(tri_collect *collect, tri_grey_chunk **chunk, uint64_t offset) {
   tri_step(TRI_STEP_REMEMBER);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 
 #include "collect/barrier.h"
+#include "collect/mark.h"
 #include "collect/remember.h"
 #include "os/thread.h"
 

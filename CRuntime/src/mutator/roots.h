@@ -8,7 +8,7 @@
 #ifndef TRI_MUTATOR_ROOTS_H
 #define TRI_MUTATOR_ROOTS_H
 
-#include "collect/mark.h"
+#include "collect/shade.h"
 #include "tricolor_api.h"
 
 typedef struct tri_root_range {
