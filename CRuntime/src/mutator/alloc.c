@@ -182,6 +182,8 @@ static uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span,
                      tri_phase_is_off(collect) && tri_load_acquire(&span->has_freed)};
   claim.first_word =
       (tri_space_granule(&collect->spans.space, span->start) >> 6) + (uint64_t)group * info->slot_granules;
+  // Markers have the lines of M: the next group's is asked for while this one is handed out.
+  if (marking) tri_prefetch_to_write(&collect->spans.space.bits.marked[claim.first_word + info->slot_granules]);
   if (tri_claim_empty(&claim, info)) return ~UINT64_C(0);
   return info->slot_starts ? tri_claim_narrow(&claim, info) : tri_claim_wide(&claim, info);
 }
