@@ -50,6 +50,17 @@ import Testing
     expect(result, says: "page", "leads to span")
   }
 
+  @Test("a group that has an owner before anybody was handed it")
+  func groupOwner() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      _ = crash.leaf(16)
+      tri_testing_break(crash.heap, .groupOwner)
+      for _ in 0..<10_000 { _ = crash.leaf(16) }
+    }
+    expect(result, says: "was handed to nobody since its sweep and belongs to mutator 1")
+  }
+
   @Test("a span that counts more objects than it has slots")
   func liveCount() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -138,6 +138,13 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     return;
   }
   case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
+  case TRI_BREAK_GROUP_OWNER: {
+    const tri_span *span = tri_testing_any_span(heap);
+    uint64_t group = (span->slots - 1) / TRI_WINDOW_SLOTS;
+    uintptr_t base = span->start + group * TRI_WINDOW_SLOTS * span->slot_bytes;
+    collect->spans.space.group_owners[tri_space_granule(&collect->spans.space, base) >> 6] = 1;
+    return;
+  }
   }
 }
 

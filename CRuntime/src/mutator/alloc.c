@@ -335,6 +335,18 @@ static uint32_t tri_refill_count_own(const tri_refill *refill, const tri_span *s
   return count;
 }
 
+// Nothing is taken over in a span that is walked for the first time since its sweep: that must have nothing to take.
+static void tri_refill_check_unowned(const tri_refill *refill, const tri_span *span, uint32_t first, uint32_t count) {
+  if (!TRI_CHECKS || span->walked) return;
+  const tri_space *space = &refill->mutator->world->collect.spans.space;
+  const uint16_t *owners = &space->group_owners[tri_space_granule(space, span->start) >> 6];
+  for (uint32_t group = first; group < first + count; group++) {
+    uint16_t owner = tri_load_relaxed(&owners[(uint64_t)group * refill->class->info->slot_granules]);
+    TRI_CHECK(!owner, "group %u of span 0x%zx was handed to nobody since its sweep and belongs to mutator %u", group,
+              (size_t)span->start, owner);
+  }
+}
+
 static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t groups = refill->class->info->groups, first = span->next_group;
   bool own_only = span->walker && span->walker == refill->mutator->number;
@@ -344,6 +356,7 @@ static bool tri_refill_from_span_locked(tri_refill *refill, tri_span *span) {
   uint32_t count = tri_refill_run_groups(refill);
   if (count > groups - first) count = groups - first;
   if (own_only) count = tri_refill_count_own(refill, span, first, count);
+  tri_refill_check_unowned(refill, span, first, count);
   span->next_group = (uint16_t)(first + count);
   span->claimed = 1;
   span->runs++;

@@ -2,8 +2,7 @@
 //
 // A magazine is a list of hints; the bitmaps stay the truth. Two kinds of slots are in it:
 //
-//   freed alone   by the heap's only mutator, or by the one that owns the slot's group: A is clear, as of any free
-//   slot.
+//   freed alone   by the heap's only mutator, or the owner of the slot's group: A is clear, as of any free slot.
 //                 Whoever sets A has the slot: this mutator taking it out again, while that still holds, or a refill
 //                 that takes its group. Its span is `lent`.
 //   freed by bit  by others: A and F are set. Whoever clears F has the slot: this mutator, a refill, a sweep.
