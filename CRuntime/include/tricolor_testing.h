@@ -103,7 +103,10 @@ void tri_testing_set_cgroup_root(const char *TRI_NULLABLE root);
 uint64_t tri_testing_cgroup_memory_bytes(void);
 uint64_t tri_testing_cgroup_cpu_permille(void);
 uint32_t tri_testing_cpu_count(void);
-/// The rest that the collector thread takes (mutator/share.h).
+/// The collector thread's share of a CPU, whether mutators want them all, and the rest that it takes
+/// (mutator/share.h).
+uint32_t tri_testing_share_permille(uint32_t cpus, int64_t loan_objects, int64_t pool_objects);
+bool tri_testing_fills_cpus(tri_heap *heap, uint32_t cpus);
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns);
 /// What it does after one: the calling thread goes on on another CPU.
 void tri_testing_change_cpu(void);

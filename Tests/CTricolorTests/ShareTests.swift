@@ -32,24 +32,77 @@ struct ShareTests {
     #expect(!hasOthers || seen.count > 1, "\(seen)")
   }
 
-  @Test("a thread that was given every moment never rests")
-  func alone() {
-    #expect(due(500, ofMs: 10, used: 10) == 0)
-    #expect(due(250, ofMs: 10, used: 9.6) == 0)
+  @Test("a share is a tenth of the CPUs while marking is on time, and all of one when the loan is used up")
+  func grows() {
+    func permille(_ cpus: UInt32, loan: Int64, pool: Int64) -> UInt32 { tri_testing_share_permille(cpus, loan, pool) }
+    for ahead: Int64 in [1000, 1001, .max] { #expect(permille(2, loan: 1000, pool: ahead) == 200) }
+    #expect(permille(1, loan: 1000, pool: 1000) == 100)
+    #expect(permille(2, loan: 1000, pool: 500) == 600)
+    #expect(permille(2, loan: 1000, pool: 0) == 1000)
+    var last: UInt32 = 0
+    for pool in (0...100).reversed() {
+      let next = permille(3, loan: 100, pool: Int64(pool))
+      #expect(next >= max(last, 300) && next <= 1000)
+      last = next
+    }
   }
 
-  @Test("a thread that was kept waiting rests until it used its share of the time")
-  func contended() {
-    #expect(due(500, ofMs: 6, used: 4) == 2)
-    #expect(due(250, ofMs: 4, used: 2) == 4)
-    #expect(due(1000, ofMs: 6, used: 4) == 0)
+  @Test("without a loan it is a quarter of the CPUs")
+  func unplanned() {
+    #expect((1...5).map { tri_testing_share_permille($0, 0, 0) } == [250, 500, 750, 1000, 1000])
   }
 
-  @Test("what it was kept waiting counts as rest, rests are neither tiny nor long")
-  func bounds() {
+  @Test("a thread rests until it used its share of the time, in naps, and not for less than one")
+  func rests() {
+    #expect(due(500, ofMs: 6, used: 3.4) == 0.8)
+    #expect(due(250, ofMs: 4, used: 2) == 1)
+    #expect(due(1000, ofMs: 6, used: 6) == 0)
     #expect(due(500, ofMs: 20, used: 9) == 0)
     #expect(due(500, ofMs: 10, used: 5.1) == 0)
-    #expect(due(250, ofMs: 20, used: 18) == 5)
+  }
+
+  @Test("mutators that run want CPUs, those in a blocking region or parked do not")
+  func wantCPUs() throws {
+    let heap = try TestHeap()
+    let ready = Flag()
+    let done = Flag()
+    #expect(!tri_testing_fills_cpus(heap.heap, 1))
+    try heap.attached { mutator in
+      #expect(tri_testing_fills_cpus(heap.heap, 1) && !tri_testing_fills_cpus(heap.heap, 2))
+      let other = TestThread {
+        try! heap.attached { other in
+          ready.set()
+          while !done.isSet { tri_safepoint(other.pointer) }
+        }
+      }
+      while !ready.isSet {}
+      #expect(tri_testing_fills_cpus(heap.heap, 2) && !tri_testing_fills_cpus(heap.heap, 3))
+      tri_blocking_begin(mutator.pointer)
+      #expect(tri_testing_fills_cpus(heap.heap, 1) && !tri_testing_fills_cpus(heap.heap, 2))
+      tri_blocking_end(mutator.pointer)
+      done.set()
+      other.join()
+    }
+  }
+
+  @Test("marking comes to its end beside mutators that want all CPUs and allocate nothing")
+  func besideMutators() throws {
+    let heap = try TestHeap { $0.checkmark = 0 }
+    let done = Flag()
+    try heap.attached { mutator in
+      let head = mutator.list(200_000)
+      let pollers = (0..<tri_testing_cpu_count()).map { _ in
+        TestThread { try! heap.attached { other in while !done.isSet { tri_safepoint(other.pointer) } } }
+      }
+      tri_blocking_begin(mutator.pointer)
+      let collector = TestThread { heap.collector.gc(.background) }
+      collector.join()
+      tri_blocking_end(mutator.pointer)
+      #expect(heap.statistics.marked_objects_at_last_cycle >= 200_000)
+      #expect(listLength(head.pointee) == 200_000)
+      done.set()
+      for poller in pollers { poller.join() }
+    }
   }
 
   @Test("marking beside busy threads comes to its end, with whatever share", arguments: [0, 1, 3] as [UInt32])

@@ -2,6 +2,7 @@
 // collector, mutators that allocate at a rate, mark when they owe, and share what they hold.
 
 import CTricolor
+import CTricolor.Testing
 import Testing
 
 @testable import TricolorCore
@@ -26,6 +27,8 @@ private struct Simulation {
   var canAssist = true
   /// Of the time that goes by while it marks, the collector is given a processor.
   var collectorPart = 1.0
+  /// It rests as the collector thread does beside mutators that want so many CPUs; 0: never.
+  var restsOfCPUs: UInt32 = 0
 
   // What happens.
   var pacer: Pacer
@@ -93,6 +96,10 @@ private struct Simulation {
     return bytes
   }
 
+  private func part(loan: Int64, pool: Int64) -> Double {
+    restsOfCPUs == 0 ? collectorPart : Double(tri_testing_share_permille(restsOfCPUs, loan, pool)) / 1000
+  }
+
   /// Nobody runs.
   mutating func sleep(_ ns: UInt64) { nowNs += ns }
 
@@ -113,7 +120,7 @@ private struct Simulation {
       pool += marked
       collectorNs += UInt64(step)
       processNs += UInt64(step)
-      let wall = step / collectorPart
+      let wall = step / part(loan: plan.assist_loan_objects, pool: Int64(pool))
       owed += step * bytesPerNs * rate
       let credit = min(pool, owed)
       pool -= credit
@@ -562,6 +569,33 @@ private struct Simulation {
     heap = Simulation(live: 150 * mib, soft: 256 * mib)
     heap.cycles(6)
     #expect(heap.plan.assist_loan_objects == 0 && heap.plan.assist_objects_per_mib > 0)
+  }
+
+  @Test("a collector that rests where CPUs are wanted is over in time, and nobody assists", arguments: [1, 2, 3])
+  func resting(_ cpus: UInt32) {
+    for bytesPerNs in [0.02, 0.1, 0.2] {
+      var heap = Simulation(live: 200 * mib) {
+        $0.bytesPerNs = bytesPerNs
+        $0.restsOfCPUs = cpus
+      }
+      heap.cycles(20)
+      let assisted = heap.assistNs
+      let began = heap.nowNs
+      let collector = heap.collectorNs
+      for _ in 0..<10 {
+        let goal = heap.goal
+        #expect(heap.cycle() <= goal * 1.1)
+      }
+      #expect(heap.assistNs == assisted, "\(bytesPerNs)")
+      // What is allocated while marking is found alive, so that cycles come closer; the reserve bounds that.
+      var eager = Simulation(live: 200 * mib) { $0.bytesPerNs = bytesPerNs }
+      eager.cycles(20)
+      let least = (eager.nowNs, eager.collectorNs)
+      eager.cycles(10)
+      let share = Double(heap.collectorNs - collector) / Double(heap.nowNs - began)
+      let eagerShare = Double(eager.collectorNs - least.1) / Double(eager.nowNs - least.0)
+      #expect(share < eagerShare * 1.5, "\(share / eagerShare)")
+    }
   }
 
   @Test("a heap that is marked slowly holds no more for it", arguments: [0.05, 0.3, 1])

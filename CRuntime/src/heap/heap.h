@@ -31,7 +31,7 @@ typedef struct tri_helpers {
   tri_lock lock; // rank sweep: never taken with lower ones missing
   pthread_cond_t wake, done;
   uint32_t in_stop, beside_mutators; // [const] helpers wanted besides the thread that collects
-  uint32_t share_permille;           // [const] of a CPU that the collector thread marks with beside mutators
+  uint32_t rests_of_cpus;            // [const] the collector thread rests where mutators want so many; 0: never
   uint64_t worth_objects;            // [const] marked alone before helpers are woken
   uint32_t started;                  // [lock]
   uint32_t invited;                  // [lock] to the job under way: those with a lower index

@@ -160,6 +160,12 @@ uint64_t tri_testing_cgroup_cpu_permille(void) {
 uint32_t tri_testing_cpu_count(void) {
   return tri_cpu_count();
 }
+uint32_t tri_testing_share_permille(uint32_t cpus, int64_t loan_objects, int64_t pool_objects) {
+  return tri_share_permille(cpus, loan_objects, pool_objects);
+}
+bool tri_testing_fills_cpus(tri_heap *heap, uint32_t cpus) {
+  return tri_world_fills_cpus(&heap->world, cpus);
+}
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns) {
   return tri_share_due_ns(permille, wall_ns, cpu_ns);
 }

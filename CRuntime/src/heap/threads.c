@@ -64,7 +64,7 @@ bool tri_helpers_init(tri_heap *heap) {
   helpers->in_stop = tri_helpers_beside_caller(options->mark_workers ? options->mark_workers : cpus);
   helpers->beside_mutators =
       tri_helpers_beside_caller(options->background_workers ? options->background_workers : cpus / 4);
-  helpers->share_permille = options->background_workers || cpus >= 4 ? 1000 : cpus * 250;
+  helpers->rests_of_cpus = options->background_workers || cpus >= 4 ? 0 : cpus;
   return true;
 }
 
@@ -154,8 +154,8 @@ void tri_helpers_mark_beside_mutators(tri_heap *heap) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_MARK);
   tri_share share;
   // A thread that runs a cycle of its own waits for its end.
-  bool rests = heap->helpers.share_permille < 1000 && !heap->cycle.inline_mutator;
-  if (rests) tri_share_begin(&share, heap->helpers.share_permille);
+  bool rests = heap->helpers.rests_of_cpus && !heap->cycle.inline_mutator;
+  if (rests) tri_share_begin(&share, heap->helpers.rests_of_cpus);
   tri_helpers_mark_with(heap, heap->helpers.beside_mutators, rests ? &share : NULL);
 }
 

@@ -54,7 +54,8 @@ static bool tri_assist_is_beyond_limit(const tri_world *world) {
 static bool tri_assist_give(tri_mark_pace *pace, uint64_t scanned_objects) {
   const tri_credit_pace *credit = (const tri_credit_pace *)(const void *)pace;
   tri_add_relaxed(&credit->world->assist_pool_objects, (int64_t)scanned_objects);
-  return !credit->share || tri_assist_is_beyond_limit(credit->world) || !tri_share_is_used_up(credit->share);
+  return !credit->share || tri_assist_is_beyond_limit(credit->world) ||
+         !tri_share_is_used_up(credit->share, credit->world);
 }
 
 uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t budget_objects, tri_share *share) {

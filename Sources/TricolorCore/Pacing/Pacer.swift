@@ -138,7 +138,7 @@ public struct Pacer: Sendable {
       Int64(clamping: max(runway, 256 << 10) + max(2 * reserve, 1 << 20)), pacing.hold_bytes)
     pacing.assist_objects_per_mib =
       limiter.isEngaged ? 0 : assistRate(objects: input.live_objects, reserve: reserve)
-    pacing.assist_loan_objects = isTight ? 0 : Int64(clamping: input.live_objects / 2)
+    pacing.assist_loan_objects = isTight || limiter.isEngaged ? 0 : Int64(clamping: input.live_objects / 2)
     isLimitExceeded = exceedsLimit(input)
     pacing.limit_exceeded = isLimitExceeded
     return pacing
