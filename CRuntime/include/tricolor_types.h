@@ -329,7 +329,7 @@ typedef struct tri_stop {
   uint32_t mutators;      ///< attached during the stop
   uint64_t requested_ns;  ///< the first mutator was asked
   uint64_t stopped_ns;    ///< the last one had arrived, or was found in a blocking region
-  uint64_t started_ns;    ///< all were let go
+  uint64_t started_ns;    ///< all were let go: from here on nobody is held, and the first are woken
   uint64_t latest_thread; ///< the system's id of the thread that arrived last; 0: there was none to wait for
 } tri_stop;
 

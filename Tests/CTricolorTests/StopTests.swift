@@ -2,6 +2,7 @@
 
 import CTricolor
 import CTricolor.Testing
+import Glibc
 import Testing
 import TricolorCore
 
@@ -274,6 +275,37 @@ struct StopTests {
   }
 
   @Test(
+    "a stop ends when the world is released, whatever happens to the thread that released it",
+    .enabled(if: tri_testing_has_steps()))
+  func released() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap()
+      let done = Flag()
+      let busy = TestThread {
+        try! heap.attached { mutator in
+          while !done.isSet {
+            tri_safepoint(mutator.pointer)
+            pollsOfAnother.add()
+          }
+        }
+      }
+      tri_testing_set_step_hook { point in
+        guard point == .started else { return }
+        // The other thread runs on meanwhile, however long this one is away.
+        let before = pollsOfAnother.count
+        pollsBeforeReport = eventually { pollsOfAnother.count > before }
+        usleep(200_000)
+      }
+      heap.collector.gc(.forceBlock)
+      tri_testing_set_step_hook(nil)
+      done.set()
+      busy.join()
+      #expect(pollsBeforeReport)
+      #expect(heap.statistics.pause_ns_max < 200_000_000)
+    }
+  }
+
+  @Test(
     "a word that leads to a slot its window gives back at that moment marks nothing",
     .enabled(if: tri_testing_has_steps()), arguments: 1...4)
   func uncertain(_ word: Int) async {
@@ -308,6 +340,10 @@ struct StopTests {
     }
   }
 }
+
+/// Counted while the thread that stopped the world is kept away.
+private let pollsOfAnother = Counter()
+nonisolated(unsafe) private var pollsBeforeReport = false
 
 /// Whose windows the step hook gives back, once.
 nonisolated(unsafe) private var givingBack: MutatorPointer?

@@ -64,6 +64,8 @@ uint64_t tri_world_start(tri_world *world) {
   tri_assert_world_stopped(world);
   tri_lock_acquire(&world->lock);
   tri_world_let_all_go_locked(world);
+  // Here it ends: nobody is held any more. Whoever is woken may take this thread's processor for milliseconds.
+  world->stops.current.started_ns = tri_clock_ns();
   tri_lock_release(&world->lock);
   tri_world_wake_some(world);
   tri_step(TRI_STEP_STARTED);

@@ -37,7 +37,6 @@ void tri_stops_note_arrival(tri_stops *stops, uint64_t thread) {
 
 uint64_t tri_stops_end(tri_stops *stops) {
   tri_stop *stop = &stops->current;
-  stop->started_ns = tri_clock_ns();
   tri_lock_acquire(&stops->lock);
   stop->number = ++stops->count;
   stops->kept[stop->number % TRI_STOPS_KEPT] = *stop;

@@ -30,7 +30,7 @@ void tri_stops_make_room(tri_stops *stops, tri_meta *meta, uint32_t mutators);
 void tri_stops_begin(tri_stops *stops, tri_stop_cause cause, uint32_t mutators);
 /// A mutator stands still now. Holds the world's lock.
 void tri_stops_note_arrival(tri_stops *stops, uint64_t thread);
-/// The world runs again: keeps the record and reports it. How long the stop was, in ns.
+/// The world runs again, since `started_ns`: keeps the record and reports it. How long the stop was, in ns.
 uint64_t tri_stops_end(tri_stops *stops);
 size_t tri_stops_copy(tri_stops *stops, uint64_t after, tri_stop *out_stops, size_t capacity);
 void tri_stops_set_observer(tri_stops *stops, tri_stop_function *function, void *context);
