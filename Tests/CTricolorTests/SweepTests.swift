@@ -102,6 +102,37 @@ struct SweepTests {
     }
   }
 
+  @Test("a large object that is freed or grows has large ones swept, and no small spans", arguments: [false, true])
+  func largeAlone(_ frees: Bool) throws {
+    let heap = try TestHeap()
+    try heap.attached { mutator in
+      let small = fillSmall(mutator)
+      let kept = mutator.root(mutator.node(2))
+      let bytes = 100 << 10
+      mutator.store(mutator.leaf(bytes), in: kept.pointee!, at: 0)
+      _ = mutator.leaf(bytes)
+      mutator.store(mutator.leaf(bytes), in: kept.pointee!, at: 1)
+      HandCycle(heap).forceWithoutSweeping()
+      let unswept = tri_testing_unswept_spans(heap.heap, false)
+      let objects = kept.pointee!.assumingMemoryBound(to: Object?.self)
+      if frees {
+        tri_free(mutator.pointer, objects[0])
+        objects[0] = nil
+        #expect(tri_object_start(heap.heap, objects[1]!) != nil)
+      } else {
+        // The pages behind it are those of the dead one, which lies in the same part.
+        #expect(tri_resize(mutator.pointer, objects[0]!, bytes + (60 << 10)))
+      }
+      #expect(tri_testing_unswept_spans(heap.heap, false) == unswept && tri_testing_sweep_is_running(heap.heap))
+      _ = mutator.leaf(bytes)
+      tri_testing_verify(heap.heap)
+      #expect(!tri_testing_sweep_is_running(heap.heap))
+      #expect(heap.statistics.live_objects == small + 3)
+      #expect(heap.statistics.explicitly_freed_bytes == (frees ? UInt64(bytes) : 0))
+      #expect(heap.liveObjects() == small + 1 + (frees ? 1 : 2))
+    }
+  }
+
   @Test("where dead large objects leave too little, small spans are swept")
   func largeThenSmall() throws {
     let heap = try TestHeap()

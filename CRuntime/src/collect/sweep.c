@@ -439,6 +439,12 @@ bool tri_sweep_large(tri_collect *collect, uint64_t pages) {
   return freed_pages != 0;
 }
 
+void tri_sweep_large_object(tri_collect *collect, const tri_span *span) {
+  uint64_t freed_pages = 0;
+  while (!tri_span_is_swept(&collect->spans, span))
+    if (!tri_sweep_some(collect, false, &freed_pages)) tri_thread_yield();
+}
+
 void tri_sweep_finish(tri_collect *collect) {
   while (tri_sweep_unit(collect)) {
   }

@@ -13,7 +13,7 @@
 //   cursors[large]  0 1 2 3 4 5 . .
 //
 // Nothing of a span is claimed: a span that is there at the stop is small or large, and stays it until it is swept, as
-// only its sweep retires it (tri_free and tri_resize of a large object finish the sweep first). So it belongs to one
+// only its sweep retires it (tri_free and tri_resize of a large object have it swept first). So it belongs to one
 // part, and what one part retires and somebody makes anew, small or large, has the new generation, which both skip.
 // Large objects are found by the layout map: the block where one starts is TRI_ENTRY_MIXED as long as it is there,
 // since a small span takes whole free blocks; blocks that once held one may be, too, and cost a look.
@@ -43,6 +43,9 @@ bool tri_sweep_unit(tri_collect *collect);
 /// Sweeps large objects, and nothing else, until the dead among them gave back so many pages, in one run or not. False
 /// when there was none left: then pages may be found by sweeping units.
 bool tri_sweep_large(tri_collect *collect, uint64_t pages);
+/// Sweeps large objects, and nothing else, until this one is swept, if it was not; waits where another thread is at it.
+/// While marking every span is swept.
+void tri_sweep_large_object(tri_collect *collect, const tri_span *span);
 /// Sweeps until every unit is done, waiting for those that others claimed.
 void tri_sweep_finish(tri_collect *collect);
 /// Whether this thread is inside a destroy callback that a sweep of this heap runs.

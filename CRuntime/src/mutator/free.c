@@ -107,8 +107,8 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
     tri_free_by_bit(mutator, place);
     return;
   }
-  // A sweep in progress may be about to look at this span.
-  tri_sweep_finish(collect);
+  // Or a sweep in progress would look at what is there then.
+  tri_sweep_large_object(collect, place->span);
   uint64_t bit = UINT64_C(1) << (granule & 63);
   uint64_t before = __atomic_fetch_and(&space->bits.allocated[granule >> 6], ~bit, __ATOMIC_SEQ_CST);
   if (!(before & bit)) tri_free_refuse((void *)place->start, "it was freed already");

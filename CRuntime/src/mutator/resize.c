@@ -26,7 +26,7 @@ static bool tri_resize_large(tri_mutator_full *mutator, tri_span *span, uint64_t
   uint64_t pages = tri_align_up(wanted, TRI_PAGE_BYTES) >> TRI_PAGE_LOG2;
   if (wanted <= had) return true;
   // It looks at the page count.
-  tri_sweep_finish(collect);
+  tri_sweep_large_object(collect, span);
   if (pages > span->page_count && !tri_resize_take_pages(mutator, span, pages)) return false;
   tri_resize_zero_tail(tri_span_layout(&collect->spans, span), span, had, wanted);
   tri_store_release(&span->object_bytes, wanted);
