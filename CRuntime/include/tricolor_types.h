@@ -129,8 +129,9 @@ typedef enum TRI_CLOSED_ENUM tri_generations {
 
 /// Where a heap asks the system for huge pages, where the system leaves that to programs (Linux: "madvise").
 typedef enum TRI_CLOSED_ENUM tri_huge_pages {
-  /// Beyond the heap's first 64 MiB, until free memory there goes back in parts. The default. An object larger than a
-  /// huge page that is used here and there only holds more memory with it than without.
+  /// Beyond the heap's first 4 MiB, until free memory there goes back in parts; where the system takes more than 2 ms
+  /// to supply one, beyond the first 64 MiB. The default. An object larger than a huge page that is used here and there
+  /// only holds more memory with it than without.
   TRI_HUGE_PAGES_AUTOMATIC TRI_SWIFT(automatic) = 0,
   /// Everywhere. Free memory then goes back in whole chunks of 2 MiB only.
   TRI_HUGE_PAGES_ALWAYS TRI_SWIFT(always) = 1,

@@ -34,8 +34,9 @@ public struct HeapOptions: Sendable {
   /// Where a heap asks for huge pages, on systems that leave it to programs. They make marking faster, and programs that
   /// look at far-apart objects; where the system has to assemble them, their first touch takes longer.
   public enum HugePages: Sendable {
-    /// Beyond the first 64 MiB of the heap, until free memory there goes back in parts. An object larger than a huge
-    /// page that is used here and there only holds more memory with it than without.
+    /// Beyond the first 4 MiB of the heap, until free memory there goes back in parts; where the system takes more than
+    /// 2 ms to supply one, beyond the first 64 MiB. An object larger than a huge page that is used here and there only
+    /// holds more memory with it than without.
     case automatic
     /// Everywhere. Free memory then goes back in whole chunks of 2 MiB only.
     case always

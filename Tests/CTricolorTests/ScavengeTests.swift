@@ -163,17 +163,20 @@ import Testing
     }
   }
 
-  @Test("by itself a heap asks for huge pages beyond 64 MiB, and until parts of them go back")
+  @Test("by itself a heap asks for huge pages beyond 4 MiB, and until parts of them go back")
   func hugePagesAutomatically() async {
     await #expect(processExitsWith: .success) {
       let heap = try TestHeap { $0.scavenge_after_ms = 0 }
+      tri_testing_set_huge_page_patience_ns(heap.heap, .max)
       try heap.attached { mutator in
         let start = UInt(mutator.pointer.pointee.heap_start)
-        let (small, arena) = (UInt(64 << 20), UInt(64 << 20))
+        let (small, arena) = (UInt(4 << 20), UInt(64 << 20))
         let table = mutator.node(400)
         mutator.root(table)
-        for index in 0..<100 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        for index in 0..<6 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
         #expect(wishes(start, 4 * arena) == 0)
+        for index in 6..<100 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(start, 4 * arena) == arena - small)
         for index in 100..<400 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
         // 200 MiB are in use, so four arenas of 64 MiB are there.
         #expect(wishes(start, small) == 0)
@@ -195,6 +198,49 @@ import Testing
         // The first arena is not empty: the table is there.
         #expect(wishes(start + arena, 3 * arena) == 3 * arena)
         tri_testing_verify(heap.heap)
+      }
+    }
+  }
+
+  @Test("where a huge page is slow to come a heap goes on with small ones up to 64 MiB")
+  func hugePagesLate() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap { $0.scavenge_after_ms = 0 }
+      try heap.attached { mutator in
+        let start = UInt(mutator.pointer.pointee.heap_start)
+        let arena = UInt(64 << 20)
+        tri_testing_set_huge_page_patience_ns(heap.heap, .max)
+        let table = mutator.node(400)
+        mutator.root(table)
+        for index in 0..<20 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(start, 2 * arena) == arena - (4 << 20))
+        // No system is that quick.
+        tri_testing_set_huge_page_patience_ns(heap.heap, 0)
+        for index in 20..<100 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(start, 2 * arena) == 0)
+        for index in 100..<200 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        #expect(wishes(start, 2 * arena) == arena && wishes(start, arena) == 0)
+        // What came before is still there to be taken back in parts.
+        for index in 0..<20 where index % 4 != 0 { mutator.store(nil, in: table, at: index) }
+        heap.collect()
+        #expect(tri_trim(heap.heap) >= 7 << 20)
+        for index in 0..<20 where index % 4 != 0 { mutator.store(mutator.leaf(512 << 10), in: table, at: index) }
+        tri_testing_verify(heap.heap)
+      }
+    }
+  }
+
+  @Test("a large object of many chunks is asked for as a whole, and touched by who uses it")
+  func hugePagesOfOneObject() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap()
+      tri_testing_set_huge_page_patience_ns(heap.heap, .max)
+      try heap.attached { mutator in
+        let before = residentBytes()
+        mutator.root(tri_alloc_uninitialized(mutator.pointer, heap.leaf, 40 << 20)!)
+        let start = UInt(mutator.pointer.pointee.heap_start)
+        #expect(wishes(start, 64 << 20) == 60 << 20)
+        #expect(residentBytes() < before + (16 << 20))
       }
     }
   }

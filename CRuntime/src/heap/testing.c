@@ -172,6 +172,9 @@ uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t 
 void tri_testing_change_cpu(void) {
   tri_thread_change_cpu();
 }
+void tri_testing_set_huge_page_patience_ns(tri_heap *heap, uint64_t ns) {
+  heap->world.collect.spans.space.huge_patience_ns = ns;
+}
 void tri_testing_refresh_limits(tri_heap *heap) {
   tri_store_relaxed(&heap->limits.container_ns, tri_clock_ns() - TRI_CGROUP_AGE_NS);
   tri_limits_refresh(heap, tri_clock_ns());

@@ -1,5 +1,6 @@
 #include "space/huge_pages.h"
 
+#include "os/thread.h"
 #include "os/vm.h"
 #include "space/page_alloc.h"
 
@@ -32,7 +33,7 @@ static tri_chunk *tri_huge_pages_unit(const tri_space *space, uint64_t chunk) {
 }
 
 // Not when an arena is committed: a heap that stays small has no mapping more.
-void tri_huge_pages_grown_locked(tri_space *space) {
+static void tri_huge_pages_wish_for_new(tri_space *space) {
   uint64_t from = space->wished_bytes, to = space->committed_bytes;
   if (from == to || (space->end_page << TRI_PAGE_LOG2) <= space->huge_from) return;
   space->wished_bytes = to;
@@ -42,6 +43,31 @@ void tri_huge_pages_grown_locked(tri_space *space) {
   tri_huge_pages_wish(space, from, to, true);
   // Those of one arena are smaller than a huge page.
   if (to > TRI_ARENA_BYTES && !space->small_bitmaps) tri_huge_pages_wish_bitmaps(space, to, true);
+}
+
+// By the CPU clock: what this thread waits for a processor says nothing about the host.
+static uint64_t tri_huge_pages_touch_ns(const tri_space *space, uint64_t chunk_bytes) {
+  uint64_t began_ns = tri_thread_cpu_ns();
+  *(volatile uint8_t *)(space->start + chunk_bytes) = 0; // as it is: nobody had it yet
+  return tri_thread_cpu_ns() - began_ns;
+}
+
+// One touch for a call: of an object of many chunks the rest is its owner's.
+static void tri_huge_pages_try_new(tri_space *space, uint64_t old_end_page) {
+  uint64_t chunk = tri_align_up(old_end_page << TRI_PAGE_LOG2, TRI_CHUNK_BYTES);
+  if (space->huge_from != TRI_HUGE_PAGES_FROM || chunk < space->huge_from || chunk >= TRI_HUGE_PAGES_LATE_FROM) return;
+  if (chunk >= space->end_page << TRI_PAGE_LOG2 || tri_huge_pages_unit(space, chunk >> TRI_CHUNK_LOG2)->small_pages)
+    return;
+  if (tri_huge_pages_touch_ns(space, chunk) <= space->huge_patience_ns) return;
+  uint64_t end = space->wished_bytes < TRI_HUGE_PAGES_LATE_FROM ? space->wished_bytes : TRI_HUGE_PAGES_LATE_FROM;
+  // Those that are there stay.
+  tri_huge_pages_wish(space, space->huge_from, end, false);
+  space->huge_from = TRI_HUGE_PAGES_LATE_FROM;
+}
+
+void tri_huge_pages_grown_locked(tri_space *space, uint64_t old_end_page) {
+  tri_huge_pages_wish_for_new(space);
+  tri_huge_pages_try_new(space, old_end_page);
 }
 
 void tri_huge_pages_break_up_locked(tri_space *space, uint32_t chunk) {

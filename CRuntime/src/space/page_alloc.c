@@ -133,8 +133,9 @@ static bool tri_pages_take_locked(tri_space *space, uint64_t page, uint64_t page
   tri_store_relaxed(&space->used_pages, space->used_pages + pages);
   tri_store_relaxed(&space->touched_pages, space->touched_pages + fresh);
   if (page > space->end_page) {
+    uint64_t old_end_page = space->end_page;
     tri_store_release(&space->end_page, page);
-    tri_huge_pages_grown_locked(space);
+    tri_huge_pages_grown_locked(space, old_end_page);
   }
   return fresh == pages;
 }

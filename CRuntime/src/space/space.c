@@ -107,6 +107,7 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, uint32_t huge_p
   space->reservation_bytes = tri_space_total_bytes(bytes);
   space->arena_bytes = TRI_ARENA_BYTES;
   space->huge_from = tri_huge_pages_from(huge_pages);
+  space->huge_patience_ns = TRI_HUGE_PAGES_PATIENCE_NS;
   space->bits.allocated = tri_space_table(space, TRI_TABLE_A);
   space->bits.marked = tri_space_table(space, TRI_TABLE_M);
   space->bits.freed = tri_space_table(space, TRI_TABLE_F);

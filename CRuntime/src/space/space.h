@@ -68,7 +68,8 @@ typedef struct tri_space {
   tri_scavenge_plan plan;    // what is to be given back later (scavenge.h)
   tri_lock scavenge_lock;    // held while pages are
   uint64_t arena_bytes;      // [const] unit of growth
-  uint64_t huge_from;        // [const] huge pages are wished for from this byte of the heap on (huge_pages.h)
+  uint64_t huge_from;        // [lock:pages] huge pages are wished for from this byte of the heap on (huge_pages.h)
+  uint64_t huge_patience_ns; // [const, but for tests] for the first touch of one
   uint64_t wished_bytes;     // [lock:pages] of the heap, that this was decided for
   bool small_bitmaps;        // [lock:pages] and not for the bitmaps any more
   tri_meta meta;
