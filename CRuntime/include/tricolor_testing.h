@@ -110,6 +110,10 @@ bool tri_testing_fills_cpus(tri_heap *heap, uint32_t cpus);
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns);
 /// What it does after one: the calling thread goes on on another CPU.
 void tri_testing_change_cpu(void);
+/// Asking for a background cycle, taking the request, waiting for the cycle's end (heap/trigger.h).
+bool tri_testing_ask_for_cycle(tri_heap *heap);
+bool tri_testing_take_request(tri_heap *heap);
+void tri_testing_await_cycle(tri_heap *heap, uint64_t most_ns);
 /// What the first touch of a huge page may take (space/huge_pages.h).
 void tri_testing_set_huge_page_patience_ns(tri_heap *heap, uint64_t ns);
 /// Reads the container's limit again although it is not time.

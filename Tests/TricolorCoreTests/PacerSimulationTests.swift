@@ -457,6 +457,24 @@ private struct Simulation {
     #expect(heap.plan.urgent_bytes <= heap.plan.hold_bytes && heap.plan.urgent_bytes > Int64(runway))
   }
 
+  @Test("a crowd waits nearer to the goal, two threads where what a cycle is for is used up twice")
+  func holdOfCrowd() {
+    var last = Int64.max
+    for mutators in [1, 2, 8, 16, 100, 1000] as [UInt32] {
+      var heap = Simulation(live: 200 * mib) { $0.mutators = mutators }
+      heap.cycles(10)
+      let runway = Int64(heap.plan.goal_bytes) - Int64(heap.found)
+      if mutators < 4 { #expect(heap.plan.hold_bytes >= 2 * runway) }
+      #expect(heap.plan.hold_bytes > runway && heap.plan.hold_bytes <= last)
+      #expect(heap.plan.urgent_bytes <= heap.plan.hold_bytes)
+      last = heap.plan.hold_bytes
+    }
+    var heap = Simulation(live: 200 * mib) { $0.mutators = 100 }
+    heap.cycles(10)
+    let runway = Double(heap.plan.goal_bytes) - heap.found
+    #expect(Double(heap.plan.hold_bytes) < 1.1 * runway)
+  }
+
   @Test("the goal leaves a part of the hard limit to classes of objects that need a page")
   func cushion() {
     func goal(_ live: UInt64) -> Double { Simulation(live: live * mib, hard: 256 * mib).goal }

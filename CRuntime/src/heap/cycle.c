@@ -46,7 +46,7 @@ void tri_cycle_begin_saved(tri_heap *heap, tri_mode mode, const tri_registers *s
   TRI_CHECK(tri_load_relaxed(&heap->world.collect.phase) == TRI_PHASE_OFF, "a cycle begins in phase %s",
             tri_phase_name(heap->world.collect.phase));
   tri_store_relaxed(&heap->cycle_running, 1u);
-  tri_store_relaxed(&heap->world.cycle_wanted, 0u);
+  tri_store_release(&heap->world.cycle_wanted, (uint32_t)TRI_CYCLE_WISH_NONE);
   heap->cycle = (tri_cycle_record){.mode = mode, .start_ns = tri_clock_ns(), .inline_mutator = own != NULL};
   tri_store_relaxed(&heap->world.collect.marked_objects, (uint64_t)0);
   tri_ephemerons_forget(&heap->world.collect);
@@ -71,6 +71,7 @@ void tri_cycle_end(tri_heap *heap) {
   // From there on this thread's mutator goes on, or polls.
   tri_world_lock_between_forks(&heap->world);
   tri_store_relaxed(&heap->cycle_owner, (uintptr_t)0);
+  pthread_cond_broadcast(&heap->world.cycle_over);
   tri_lock_release(&heap->world.lock);
   tri_scavenger_note_cycle(heap);
   tri_lock_release(&heap->cycle_lock);

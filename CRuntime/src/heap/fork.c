@@ -272,6 +272,7 @@ void tri_heap_after_fork_in_child(tri_heap *heap) {
   tri_collect *collect = &heap->world.collect;
   tri_condition_init(&heap->world.arrived);
   tri_condition_init(&heap->world.resumed);
+  tri_condition_init(&heap->world.cycle_over);
   tri_condition_init(&collect->sweep_done);
   tri_grey_renew(&collect->grey);
   tri_heap_forget_threads(heap);

@@ -3,6 +3,7 @@
 #include "base/step.h"
 #include "collect/ephemerons.h"
 #include "heap/heap.h"
+#include "heap/trigger.h"
 #include "heap/verify.h"
 #include "mutator/share.h"
 #include "os/cgroup.h"
@@ -171,6 +172,15 @@ uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t 
 }
 void tri_testing_change_cpu(void) {
   tri_thread_change_cpu();
+}
+bool tri_testing_ask_for_cycle(tri_heap *heap) {
+  return tri_heap_ask_for_cycle(heap);
+}
+bool tri_testing_take_request(tri_heap *heap) {
+  return tri_heap_take_request(heap);
+}
+void tri_testing_await_cycle(tri_heap *heap, uint64_t most_ns) {
+  tri_heap_await_cycle(heap, most_ns);
 }
 void tri_testing_set_huge_page_patience_ns(tri_heap *heap, uint64_t ns) {
   heap->world.collect.spans.space.huge_patience_ns = ns;

@@ -11,12 +11,27 @@ enum {
   // For every so many threads the wait is as long again: a hundred of them allocate between two waits what takes the
   // collector longer than one.
   TRI_HOLD_CROWD = 8,
-  TRI_HOLD_LOOK_NS = 100000, // at least, between two looks whether the cycle is over
-  TRI_HOLD_LOOKS = 8,        // in one wait, at most: those of a crowd would cost a processor
+  TRI_HOLD_NAP_NS = 100000, // where no cycle has begun that could be waited for
 };
 
 bool tri_heap_take_request(tri_heap *heap) {
-  return __atomic_exchange_n(&heap->world.cycle_wanted, 0, __ATOMIC_SEQ_CST);
+  uint32_t asked = TRI_CYCLE_WISH_ASKED;
+  return tri_compare_exchange_ordered(&heap->world.cycle_wanted, &asked, (uint32_t)TRI_CYCLE_WISH_TAKEN);
+}
+
+// In this order: the wish is taken back after the cycle has begun.
+static bool tri_heap_expects_cycle(const tri_heap *heap) {
+  return tri_load_acquire(&heap->world.cycle_wanted) || tri_load_acquire(&heap->cycle_running);
+}
+
+bool tri_heap_ask_for_cycle(tri_heap *heap) {
+  uint32_t *wish = &heap->world.cycle_wanted, none = TRI_CYCLE_WISH_NONE, asked = TRI_CYCLE_WISH_ASKED;
+  if (tri_heap_expects_cycle(heap)) return false;
+  if (!tri_compare_exchange_ordered(wish, &none, (uint32_t)TRI_CYCLE_WISH_ASKED)) return false;
+  if (!tri_load_acquire(&heap->cycle_running)) return true;
+  // One was asked for, taken and begun in between.
+  tri_compare_exchange_ordered(wish, &asked, (uint32_t)TRI_CYCLE_WISH_NONE);
+  return false;
 }
 
 // ---- A cycle that is late ----
@@ -26,6 +41,18 @@ static bool tri_heap_is_urgent(const tri_heap *heap, const tri_mutator_full *mut
   int64_t over = tri_load_relaxed(&world->collect.allocated_since_bytes) - tri_load_relaxed(&world->urgent_bytes);
   // What was loaded and not handed out is no allocation yet (tri_trigger_is_early).
   return over >= 0 && over >= (int64_t)tri_mutator_waiting_bytes(mutator);
+}
+
+void tri_heap_await_cycle(tri_heap *heap, uint64_t most_ns) {
+  if (!tri_load_relaxed(&heap->cycle_running)) {
+    tri_thread_sleep(TRI_HOLD_NAP_NS);
+    return;
+  }
+  uint64_t now_ns = tri_clock_ns(), until_ns = now_ns + most_ns;
+  tri_lock_acquire(&heap->world.lock);
+  for (; tri_load_relaxed(&heap->cycle_running) && now_ns < until_ns; now_ns = tri_clock_ns())
+    tri_lock_wait(&heap->world.lock, &heap->world.cycle_over, until_ns - now_ns);
+  tri_lock_release(&heap->world.lock);
 }
 
 // At a limit, or far beyond the goal, while a cycle is on its way: whoever would allocate waits until it is over, a
@@ -39,12 +66,9 @@ static void tri_heap_hold(tri_heap *heap, tri_mutator_full *mutator) {
   if (most_ns < TRI_HOLD_NS_MIN) most_ns = TRI_HOLD_NS_MIN;
   if (most_ns > TRI_HOLD_NS_MAX) most_ns = TRI_HOLD_NS_MAX;
   most_ns *= 1 + tri_load_relaxed(&heap->world.mutator_count) / TRI_HOLD_CROWD;
-  uint64_t look_ns = most_ns / TRI_HOLD_LOOKS < TRI_HOLD_LOOK_NS ? TRI_HOLD_LOOK_NS : most_ns / TRI_HOLD_LOOKS;
   tri_step(TRI_STEP_HOLD);
   tri_blocking_begin(&mutator->fast);
-  uint64_t began_ns = tri_clock_ns();
-  do tri_thread_sleep(look_ns);
-  while (tri_load_relaxed(&heap->cycle_running) && tri_clock_ns() - began_ns < most_ns);
+  tri_heap_await_cycle(heap, most_ns);
   tri_blocking_end(&mutator->fast);
 }
 
@@ -64,7 +88,7 @@ static void tri_heap_help_late_collector(tri_heap *heap, tri_mutator_full *mutat
 
 void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   tri_heap *heap = (tri_heap *)(void *)world;
-  if (tri_load_relaxed(&heap->cycle_running) || tri_load_relaxed(&heap->world.cycle_wanted)) {
+  if (tri_heap_expects_cycle(heap)) {
     if (tri_heap_is_urgent(heap, mutator)) tri_heap_help_late_collector(heap, mutator);
     tri_heap_hold(heap, mutator);
     return;
@@ -77,9 +101,8 @@ void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator) {
   bool alone = tri_load_relaxed(&world->mutator_count) == 1;
   bool here = world->stress_interval || (alone && tri_load_relaxed(&world->inline_cycles));
   if (!here) {
-    tri_store_relaxed(&world->cycle_wanted, 1u);
-    if (tri_collector_thread_request(heap, true, false)) return;
-    tri_store_relaxed(&world->cycle_wanted, 0u);
+    if (!tri_heap_ask_for_cycle(heap) || tri_collector_thread_request(heap, true, false)) return;
+    if (!tri_heap_take_request(heap)) return;
   }
   heap->front.run_cycle(heap->front.context, TRI_MODE_BACKGROUND, true);
 }

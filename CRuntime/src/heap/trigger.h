@@ -16,7 +16,12 @@
 
 /// The mutator is the calling thread's.
 void tri_heap_start_cycle(tri_world *world, tri_mutator_full *mutator);
-/// Whether a background cycle is still to be begun; the caller then begins it.
+/// Whether a background cycle is still to be begun; the caller then begins it, and until it has nobody asks again.
 bool tri_heap_take_request(tri_heap *heap);
+/// Asks for a background cycle. False, and nothing changed, if one is under way, or was asked for and has not begun.
+bool tri_heap_ask_for_cycle(tri_heap *heap);
+/// Waits until the cycle under way is over, at most so long; a moment if there is none. The thread holds no lock, and
+/// no mutator of it runs.
+void tri_heap_await_cycle(tri_heap *heap, uint64_t most_ns);
 
 #endif

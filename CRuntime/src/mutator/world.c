@@ -21,6 +21,7 @@ tri_status tri_world_init(tri_world *world, const tri_options *options) {
   world->scan_epoch = 1;
   tri_condition_init(&world->arrived);
   tri_condition_init(&world->resumed);
+  tri_condition_init(&world->cycle_over);
   tri_stops_init(&world->stops);
   tri_roots_init(&world->roots, &world->collect.spans.space.meta);
   world->policy = options->barrier;
@@ -46,6 +47,7 @@ void tri_world_destroy(tri_world *world) {
   tri_roots_destroy(&world->roots);
   tri_stops_destroy(&world->stops, &world->collect.spans.space.meta);
   pthread_cond_destroy(&world->resumed);
+  pthread_cond_destroy(&world->cycle_over);
   pthread_cond_destroy(&world->arrived);
   tri_lock_destroy(&world->fibers_lock);
   tri_lock_destroy(&world->lock);

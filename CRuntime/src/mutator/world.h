@@ -12,12 +12,17 @@
 #include "mutator/stops.h"
 #include "tricolor_runtime.h"
 
+// none -> asked -> taken -> none, when a cycle begins. While a request is taken nobody asks again: whoever took it may
+// have to wait for its turn.
+typedef enum tri_cycle_wish { TRI_CYCLE_WISH_NONE, TRI_CYCLE_WISH_ASKED, TRI_CYCLE_WISH_TAKEN } tri_cycle_wish;
+
 typedef struct tri_world {
   tri_collect collect; // first: the floors below see the heap as this
   tri_roots roots;
   tri_lock lock;
   pthread_cond_t arrived;     // a mutator parked, blocked, or finished its handshake
   pthread_cond_t resumed;     // the world was started again, or a mutator was let go
+  pthread_cond_t cycle_over;  // for those that wait at a limit (heap/trigger.c)
   tri_mutator_full *mutators; // [lock]
   uint32_t mutator_count;     // [lock; atomic read]
   tri_mutator_full *retired;  // [lock] linked by next
@@ -56,7 +61,7 @@ typedef struct tri_world {
   uint32_t keep_marks;             // the next cycle ends with marks kept, so that the one after it can be minor
   uint32_t assist_objects_per_mib; // marking an allocating thread owes for each MiB while marking; 0: none
   int64_t assist_loan_objects;     // what the pool of credit begins with
-  uint32_t cycle_wanted;           // [atomic] a background cycle was asked for and has not begun
+  uint32_t cycle_wanted;           // [atomic] a tri_cycle_wish; a background cycle was asked for and has not begun
 
   // What the floor above provides; called by allocation slow paths with no lock held.
   void (*start_cycle)(struct tri_world *world, tri_mutator_full *mutator);
