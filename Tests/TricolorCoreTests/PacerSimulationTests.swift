@@ -457,6 +457,29 @@ private struct Simulation {
     #expect(heap.plan.urgent_bytes <= heap.plan.hold_bytes && heap.plan.urgent_bytes > Int64(runway))
   }
 
+  @Test("a cheap full cycle ends what dear ones began, a cheap minor one does not", arguments: [false, true])
+  func limiterFalls(_ isMinor: Bool) {
+    var limiter = CPULimiter()
+    var (now, collector, process, allocated) = (second, UInt64(0), UInt64(1), UInt64(0))
+    // 3 ms of 5 for each 7 MiB: more than a limit of 8 MiB leaves with 2 MiB alive.
+    func step(_ cycleNs: UInt64, isMinor: Bool = false) {
+      now += 5_000_000
+      collector += cycleNs
+      process += cycleNs + 2_000_000
+      allocated += 7 * mib
+      limiter.observe(
+        nowNs: now, collectorNs: collector, processNs: process, allocatedBytes: allocated, isMinor: isMinor)
+    }
+    for _ in 0..<1000 {
+      step(3_000_000)
+      _ = limiter.runway(room: 6 * mib)
+    }
+    #expect(limiter.isEngaged)
+    step(1_000_000, isMinor: isMinor)
+    _ = limiter.runway(room: 8 * mib)
+    #expect(limiter.isEngaged == isMinor)
+  }
+
   @Test("a crowd waits nearer to the goal, two threads where what a cycle is for is used up twice")
   func holdOfCrowd() {
     var last = Int64.max

@@ -37,7 +37,9 @@ struct CPULimiter: Sendable {
   var share: Double { collectorNs / max(capacityNs, windowNs / 4) }
 
   /// Once for each cycle, with totals of which those of time only grow; `processNs` 0: nothing is limited.
-  mutating func observe(nowNs: UInt64, collectorNs: UInt64, processNs: UInt64, allocatedBytes: UInt64) {
+  mutating func observe(
+    nowNs: UInt64, collectorNs: UInt64, processNs: UInt64, allocatedBytes: UInt64, isMinor: Bool = false
+  ) {
     guard processNs > 0 else {
       self = CPULimiter()
       return
@@ -53,11 +55,14 @@ struct CPULimiter: Sendable {
     capacityNs = capacityNs * kept + max(process, elapsed / 4, collector)
     // What was loaded and not handed out is taken off again: without allocation the total falls.
     let bytes = allocatedBytes > last.allocated ? allocatedBytes - last.allocated : 0
-    learnWorth(cycle: collector, mutators: process - collector, bytes: Double(bytes))
+    learnWorth(cycle: collector, isMinor: isMinor, mutators: process - collector, bytes: Double(bytes))
   }
 
-  private mutating func learnWorth(cycle: Double, mutators: Double, bytes: Double) {
-    cycleNs = cycleNs == 0 ? cycle : (3 * cycleNs + cycle) / 4
+  private mutating func learnWorth(cycle: Double, isMinor: Bool, mutators: Double, bytes: Double) {
+    // Where little is alive any more the next ones are cheap as well: else a heap that dropped everything would still
+    // count as beyond a small limit.
+    let fell = !isMinor && 2 * cycle < cycleNs
+    cycleNs = cycleNs == 0 || fell ? cycle : (3 * cycleNs + cycle) / 4
     // Less than a thousandth of a second measures clocks.
     if mutators > 1e6 {
       let rate = bytes / mutators

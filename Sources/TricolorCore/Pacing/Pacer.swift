@@ -105,7 +105,7 @@ public struct Pacer: Sendable {
     learn(input)
     limiter.observe(
       nowNs: input.now_ns, collectorNs: input.collector_cpu_ns, processNs: input.process_cpu_ns,
-      allocatedBytes: input.allocated_bytes)
+      allocatedBytes: input.allocated_bytes, isMinor: input.minor)
     endGoalEpoch(input)
     let goal = nextGoal(input)
     generations.learn(
