@@ -18,7 +18,8 @@
 // there again. Hence a unit is taken out as a whole before its first part goes back. A unit is an arena, so there are
 // at most as many more mappings.
 //
-// Invariants  wishes only: nothing here changes what is mapped, nor what it holds.
+// Invariants  wishes, and first touches: nothing here changes what is mapped, nor what it holds. A page that is touched
+//             lies beyond every page that was handed out before, and is zero.
 // Callers     growth (space.c), the scavenger. With the page lock.
 #ifndef TRI_SPACE_HUGE_PAGES_H
 #define TRI_SPACE_HUGE_PAGES_H
