@@ -10,8 +10,20 @@ enum {
   TRI_ROUNDED_BYTES_MAX = 128, // up to here what rounding to 16 wastes cannot be bounded by the span
 };
 
+// Eight classes, each of so many multiples of 16 bytes, from the one after `before` of them on.
+#define TRI_CLASS(before, step, first, k) [(before) + (step) * (k)...(before) + (step) * ((k) + 1) - 1] = (first) + (k)
+#define TRI_EIGHT_CLASSES(before, step, first)                                                                         \
+  TRI_CLASS(before, step, first, 0), TRI_CLASS(before, step, first, 1), TRI_CLASS(before, step, first, 2),             \
+      TRI_CLASS(before, step, first, 3), TRI_CLASS(before, step, first, 4), TRI_CLASS(before, step, first, 5),         \
+      TRI_CLASS(before, step, first, 6), TRI_CLASS(before, step, first, 7)
+const uint8_t tri_size_class_table[TRI_SMALL_BYTES_MAX / 16] = {
+    TRI_EIGHT_CLASSES(0, 1, 0),     TRI_EIGHT_CLASSES(8, 1, 8),     TRI_EIGHT_CLASSES(16, 2, 16),
+    TRI_EIGHT_CLASSES(32, 4, 24),   TRI_EIGHT_CLASSES(64, 8, 32),   TRI_EIGHT_CLASSES(128, 16, 40),
+    TRI_EIGHT_CLASSES(256, 32, 48), TRI_EIGHT_CLASSES(512, 64, 56), TRI_EIGHT_CLASSES(1024, 128, 64),
+};
+
 // The same for every heap: one copy, written once.
-static tri_size_class_info tri_size_class_table[TRI_SIZE_CLASS_COUNT];
+static tri_size_class_info tri_size_class_infos[TRI_SIZE_CLASS_COUNT];
 static uint64_t tri_slot_starts[TRI_SLOT_STARTS_WORDS];
 static pthread_once_t tri_size_classes_once = PTHREAD_ONCE_INIT;
 
@@ -40,7 +52,7 @@ uint32_t tri_size_class_span_pages(uint32_t size_class) {
 static void tri_size_classes_make(void) {
   uint32_t words = 0;
   for (uint32_t index = 0; index < TRI_SIZE_CLASS_COUNT; index++) {
-    tri_size_class_info *info = &tri_size_class_table[index];
+    tri_size_class_info *info = &tri_size_class_infos[index];
     info->slot_bytes = tri_size_class_bytes(index);
     info->slot_granules = info->slot_bytes >> TRI_GRANULE_LOG2;
     info->slot_inverse = (uint32_t)((UINT64_C(1) << TRI_SLOT_INVERSE_LOG2) / info->slot_bytes + 1);
@@ -58,5 +70,5 @@ static void tri_size_classes_make(void) {
 
 const tri_size_class_info *tri_size_classes(void) {
   pthread_once(&tri_size_classes_once, tri_size_classes_make);
-  return tri_size_class_table;
+  return tri_size_class_infos;
 }
