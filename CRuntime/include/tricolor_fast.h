@@ -68,7 +68,15 @@ struct tri_mutator {
 /// instruction in a shared library too.
 extern __thread tri_mutator *TRI_NULLABLE tri_thread_mutator_current __attribute__((tls_model("initial-exec")));
 
+// What the paths below call when their window is empty. They pass it on: what it took to find it is not done twice.
 void *TRI_NULLABLE tri_refill_type(tri_mutator *mutator, tri_type type) TRI_COLD;
+void *TRI_NULLABLE tri_refill_zeroed(tri_mutator *mutator, const struct tri_window *window, tri_layout *layout,
+                                     size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_refill_uninitialized(tri_mutator *mutator, const struct tri_window *window, tri_layout *layout,
+                                            size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_refill_leaf(tri_mutator *mutator, const struct tri_window *window, size_t bytes) TRI_COLD;
+void *TRI_NULLABLE tri_refill_leaf_zeroed(tri_mutator *mutator, const struct tri_window *window, size_t bytes) TRI_COLD;
+// And for what has no window: large objects, and those of no bytes.
 void *TRI_NULLABLE tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) TRI_COLD;
 void *TRI_NULLABLE tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) TRI_COLD;
@@ -170,7 +178,7 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc(tri_mutator *mutator, tri_layout 
   uint32_t index = __atomic_load_n((const uint32_t *)(const void *)layout + size_class, __ATOMIC_RELAXED);
   struct tri_window *window = tri_mutator_window(mutator, index);
   uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_slow(mutator, layout, bytes);
+  if (TRI_UNLIKELY(!free_slots)) return tri_refill_zeroed(mutator, window, layout, bytes);
   window->free_slots = free_slots & (free_slots - 1);
   size_t slot_bytes = window->slot_bytes;
   void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
@@ -188,7 +196,7 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_uninitialized(tri_mutator *mutato
   uint32_t index = __atomic_load_n(table + size_class, __ATOMIC_RELAXED) & ~(uint32_t)TRI_WINDOW_ZEROED;
   struct tri_window *window = tri_mutator_window(mutator, index);
   uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_uninitialized_slow(mutator, layout, bytes);
+  if (TRI_UNLIKELY(!free_slots)) return tri_refill_uninitialized(mutator, window, layout, bytes);
   window->free_slots = free_slots & (free_slots - 1);
   size_t slot_bytes = window->slot_bytes, reference_bytes = table[TRI_SIZE_CLASS_COUNT];
   void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
@@ -208,7 +216,7 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf_uninitialized(tri_mutator *m
   struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, 0);
   if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_slow(mutator, bytes);
   uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_leaf_slow(mutator, bytes);
+  if (TRI_UNLIKELY(!free_slots)) return tri_refill_leaf(mutator, window, bytes);
   window->free_slots = free_slots & (free_slots - 1);
   return (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * window->slot_bytes);
 }
@@ -219,7 +227,7 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf(tri_mutator *mutator, size_t
   struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, kind);
   if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
   uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
+  if (TRI_UNLIKELY(!free_slots)) return tri_refill_leaf_zeroed(mutator, window, bytes);
   window->free_slots = free_slots & (free_slots - 1);
   size_t slot_bytes = window->slot_bytes;
   void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);

@@ -94,6 +94,8 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_TIE_LIST TRI_SWIFT(tieList),           ///< the same for one span
   TRI_BREAK_TIED_OBJECT TRI_SWIFT(tiedObject),     ///< an object with a weak reference or a cleanup that is none
   TRI_BREAK_TIE_FLAG TRI_SWIFT(tieFlag),           ///< a span that forgets that something hangs on its objects
+  TRI_BREAK_TICKET TRI_SWIFT(ticket),              ///< a block with a ticket of a span that is not lent
+  TRI_BREAK_TICKET_FREED TRI_SWIFT(ticketFreed),   ///< an F bit in a block with a ticket
   TRI_BREAK_GROUP_OWNER TRI_SWIFT(groupOwner),     ///< the last group of a span belongs to a mutator that never had it
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);

@@ -55,6 +55,42 @@ private func expectEachOnce(
 }
 
 @Suite struct MagazineTests {
+  // MARK: Between cycles that keep their marks
+
+  @Test("what old objects leave comes back young, freed alone and beside another thread", arguments: [false, true])
+  func oldSlots(_ isBeside: Bool) throws {
+    let heap = try TestHeap.keepingMarks()
+    try heap.attached { mutator in
+      let head = mutator.list(300)
+      heap.collect(.background)
+      var old: [Object] = []
+      for node in sequence(first: head.pointee!, next: { reference($0) }) { old.append(node) }
+      head.pointee = nil
+      let companion = isBeside ? Companion(heap) : nil
+      // A group is a thread's own once it has loaded it: for what was freed of it.
+      for index in stride(from: 0, to: old.count, by: 3) { tri_free(mutator.pointer, old[index]) }
+      for _ in 0..<300 { #expect(!heap.isOld(mutator.node())) }
+      let left = old.indices.filter { $0 % 3 != 0 }.map { old[$0] }.prefix(50)
+      #expect(left.allSatisfy { heap.isOld($0) && tri_testing_is_allocated(heap.heap, $0) })
+      for object in left {
+        tri_free(mutator.pointer, object)
+        #expect(!heap.isOld(object))
+        #expect(!tri_testing_is_allocated(heap.heap, object))
+      }
+      var missing = Set(left)
+      for _ in 0..<2000 where !missing.isEmpty {
+        let young = mutator.node()
+        #expect(!heap.isOld(young) && tri_testing_is_allocated(heap.heap, young))
+        missing.remove(young)
+      }
+      #expect(missing.isEmpty)
+      companion?.end()
+      mutator.root(left[0])
+      heap.collectMinor()
+      #expect(heap.isOld(left[0]) && !heap.isOld(left[1]))
+    }
+  }
+
   // MARK: One thread
 
   @Test(

@@ -184,6 +184,19 @@ extension TestMutator {
     }
   }
 
+  @Test("a free sees what was tied to an object after its block had a ticket", arguments: [64, 3000])
+  func ticket(_ bytes: Int) throws {
+    let heap = try TestHeap()
+    try heap.attached { m in
+      let objects = (0..<200).map { _ in m.leaf(bytes) }
+      // Into magazines, as their windows are in other groups by now.
+      for object in objects[0..<20] { tri_free(m.pointer, object) }
+      let weak = try (20..<200).map { try m.weak(objects[$0]) }
+      for object in objects[20...] { tri_free(m.pointer, object) }
+      for reference in weak { #expect(m.get(reference) == nil) }
+    }
+  }
+
   @Test("the shortcut of free sees what another thread tied to a neighbour's slot")
   func shortcut() throws {
     let heap = try TestHeap()

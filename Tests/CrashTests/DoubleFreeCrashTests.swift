@@ -119,13 +119,16 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
-  @Test("in another thread's magazine", arguments: [64, 4096])
-  func othersMagazine(_ bytes: Int) async {
+  @Test("in another thread's magazine, its block with a ticket before, after, or never", arguments: [64, 4096], 0..<3)
+  func othersMagazine(_ bytes: Int, _ ticket: Int) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
-      [bytes = bytes as Int] in
+      [bytes = bytes as Int, ticket = ticket as Int] in
       let crash = CrashHeap()
-      Scene.object = crash.settled(bytes)[0]
+      let objects = crash.settled(bytes)
+      Scene.object = objects[0]
+      if ticket == 0 { for object in objects[1..<9] { tri_free(crash.mutator, object) } }
       crash.beside { other in tri_free(other, Scene.object) }
+      if ticket == 1 { for object in objects[1..<9] { tri_free(crash.mutator, object) } }
       tri_free(crash.mutator, Scene.object)
     }
     expect(result, says: "free of 0x", freedAlready)
@@ -211,14 +214,22 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
-  @Test("in a window that a detached thread left behind, where it had put it back")
-  func orphan() async {
+  @Test(
+    "in a window that a detached thread left behind, where it had put it back, in a block with a ticket or not",
+    arguments: [false, true])
+  func orphan(_ hasTicket: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [hasTicket = hasTicket as Bool] in
       let crash = CrashHeap()
+      // From here on the class has a magazine.
+      tri_free(crash.mutator, crash.settled(64)[0])
       onAnotherThread {
         var other: MutatorPointer?
         _ = tri_attach(crash.heap, UInt32(TRI_ATTACH_PRECISE), &other)
-        let objects = (0..<20).map { _ in tri_alloc(other!, tri_layout_leaf(crash.heap), 64)! }
+        let before = (0..<300).map { _ in tri_alloc(other!, tri_layout_leaf(crash.heap), 64)! }
+        if hasTicket { for object in before[150..<158] { tri_free(other!, object) } }
+        // The last ones are of the window that it leaves behind.
+        let objects = (0..<10).map { _ in tri_alloc(other!, tri_layout_leaf(crash.heap), 64)! }
         Scene.object = objects[3]
         tri_free(other!, objects[3])
         _ = tri_detach(other!)

@@ -50,6 +50,22 @@ import Testing
     expect(result, says: "page", "leads to span")
   }
 
+  @Test("a block whose ticket says that its span is lent, and it is not")
+  func ticket() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakAndVerify(.ticket)
+    }
+    expect(result, says: "has a ticket, and its span", "allows for none")
+  }
+
+  @Test("a block with a ticket, in which something was freed by its bit")
+  func ticketFreed() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakAndVerify(.ticketFreed)
+    }
+    expect(result, says: "has a slot whose F bit is set, and its ticket is not watched")
+  }
+
   @Test("a group that has an owner before anybody was handed it")
   func groupOwner() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -22,6 +22,10 @@ static inline uint32_t tri_first_set(uint64_t word) {
 static inline uint32_t tri_last_set(uint64_t word) {
   return 63 ^ (uint32_t)__builtin_clzll(word);
 }
+/// By 1 to 63 bits.
+static inline uint64_t tri_rotate_right(uint64_t word, uint32_t bits) {
+  return word >> bits | word << (64 - bits);
+}
 /// The lowest `count` bits set; count up to 64.
 static inline uint64_t tri_low_bits(uint32_t count) {
   return count >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1;

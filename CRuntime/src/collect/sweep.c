@@ -5,6 +5,7 @@
 #include "base/callback.h"
 #include "base/step.h"
 #include "os/thread.h"
+#include "span/ticket.h"
 
 void tri_span_class_refresh_locked(tri_collect *collect, tri_span_class *class) {
   uint32_t generation = tri_load_relaxed(&collect->spans.sweep_generation);
@@ -76,6 +77,7 @@ void tri_sweep_begin(tri_collect *collect, uint64_t allocated_bytes, bool keeps_
   sweep->keeps_empty_spans = keeps_empty_spans;
   sweep->started_ns = now_ns;
   tri_store_relaxed(&sweep->generation, generation);
+  tri_store_relaxed(&collect->spans.ticket_tag, tri_ticket_tag(generation));
   tri_store_release(&collect->spans.sweep_generation, generation);
   tri_store_release(&sweep->running, 1u);
   for (int part = 0; part < TRI_SWEEP_PARTS; part++)
@@ -315,6 +317,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   tally->live_objects += live;
   tally->live_bytes += live * bytes;
   span->live_slots = live;
+  if (tri_load_relaxed(&span->lent)) tri_tickets_void(spans, span);
   tri_store_relaxed(&span->lent, (uint8_t)0);
   if (!large) tri_sweep_disown(&spans->space, span);
   tri_store_release(&span->sweep_generation, collect->sweep.generation);

@@ -4,6 +4,7 @@
 
 #include "base/step.h"
 #include "collect/collect.h"
+#include "span/ticket.h"
 
 void tri_ties_init(tri_ties *ties) {
   memset(ties, 0, sizeof *ties);
@@ -136,6 +137,7 @@ uint32_t tri_tie_add_locked(tri_collect *collect, const tri_object_place *place,
   if (place->span) {
     uint8_t duties = tri_load_relaxed(&place->span->duties) | TRI_SPAN_HAS_TIES;
     tri_store_release(&place->span->duties, duties);
+    tri_ticket_void(&collect->spans, place->start);
   }
   return record;
 }

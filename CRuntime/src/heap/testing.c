@@ -8,6 +8,7 @@
 #include "mutator/share.h"
 #include "os/cgroup.h"
 #include "os/vm.h"
+#include "span/ticket.h"
 
 tri_step_function *tri_step_hook;
 
@@ -139,6 +140,15 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     return;
   }
   case TRI_BREAK_TIE_FLAG: tri_testing_any_span(heap)->duties ^= TRI_SPAN_HAS_TIES; return;
+  case TRI_BREAK_TICKET:
+  case TRI_BREAK_TICKET_FREED: {
+    tri_span *span = tri_testing_any_span(heap);
+    *tri_ticket_of(&collect->spans, span->start) = collect->spans.ticket_tag | span->class_id;
+    if (what == TRI_BREAK_TICKET) return;
+    span->lent = 1;
+    tri_bit_set(collect->spans.space.bits.freed, tri_space_granule(&collect->spans.space, span->start));
+    return;
+  }
   case TRI_BREAK_GROUP_OWNER: {
     const tri_span *span = tri_testing_any_span(heap);
     uint64_t group = (span->slots - 1) / TRI_WINDOW_SLOTS;

@@ -531,23 +531,6 @@ void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool 
   return (void *)object;
 }
 
-static __attribute__((noinline)) void *tri_refill_type_otherwise(tri_mutator_full *mutator, tri_type type) {
-  uintptr_t kept = tri_magazine_take(mutator, type.window / 2);
-  if (kept) return (void *)kept;
-  tri_status status;
-  tri_span_class *class = tri_spans_class_by_id(&mutator->world->collect.spans, type.window / 2);
-  return (void *)tri_refill_and_pop(mutator, class, type.window, &status);
-}
-
-void *tri_refill_type(tri_mutator *mutator, tri_type type) {
-  tri_mutator_full *full = tri_mutator_of(mutator);
-  uint32_t id = type.window / 2;
-  TRI_CHECK(id && id < tri_load_acquire(&full->world->collect.spans.class_count),
-            "allocating a type that was not made for this heap");
-  uintptr_t kept = tri_magazine_take_quickly(full, id);
-  return kept ? (void *)kept : tri_refill_type_otherwise(full, type);
-}
-
 // ---- Large objects ----
 
 static tri_status tri_large_take_pages(tri_mutator_full *mutator, uint64_t pages, uint64_t alignment_pages,
@@ -651,95 +634,163 @@ tri_status tri_allocate_array(tri_mutator *mutator, tri_layout *layout, size_t c
   return tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, out_object);
 }
 
-// The entries from the inline paths, each in two parts. What a program that frees explicitly does all the time comes
-// first, and without a frame: a slot that it freed a moment ago, and that is still in the cache, from a magazine.
-
-static inline void *tri_zeroed_slot(uintptr_t slot, size_t slot_bytes) {
-  tri_slot_zero(slot, slot_bytes);
-  return (void *)slot;
-}
-
-static __attribute__((noinline)) void *tri_alloc_otherwise(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
+void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
   void *object = NULL;
   if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
     uint32_t size_class = tri_size_class(bytes);
     uintptr_t kept =
         tri_magazine_take(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
-    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
+    if (kept) {
+      tri_slot_zero(kept, tri_size_class_bytes(size_class));
+      return (void *)kept;
+    }
   }
   tri_allocate(mutator, layout, bytes, TRI_GRANULE_BYTES, &object);
   return object;
 }
 
-void *tri_alloc_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
-  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uint32_t size_class = tri_size_class(bytes);
-    uintptr_t kept =
-        tri_magazine_take_quickly(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
-    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
-  }
-  return tri_alloc_otherwise(mutator, layout, bytes);
-}
-
-static void tri_zero_references(void *object, const tri_layout *layout, uint32_t slot_bytes) {
+static inline void *tri_zero_references(uintptr_t object, const tri_layout *layout, uint32_t slot_bytes) {
   if (layout->reference_bytes)
-    memset(object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
-}
-
-static __attribute__((noinline)) void *tri_alloc_uninitialized_otherwise(tri_mutator *mutator, tri_layout *layout,
-                                                                         size_t bytes) {
-  tri_mutator_full *full = tri_mutator_of(mutator);
-  tri_status status = TRI_OK;
-  if (bytes == 0 || bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes)
-    return tri_alloc_otherwise(mutator, layout, bytes);
-  if (bytes > TRI_SMALL_BYTES_MAX) return tri_allocate_large(full, layout, bytes, TRI_GRANULE_BYTES, true, &status);
-  uint32_t size_class = tri_size_class(bytes);
-  void *object = (void *)tri_magazine_take(full, tri_load_acquire(&layout->window_of_class[size_class]) / 2);
-  if (!object) {
-    tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, size_class, &status);
-    object = class ? tri_allocate_small(full, class, true, &status) : NULL;
-  }
-  if (object) tri_zero_references(object, layout, tri_size_class_bytes(size_class));
-  return object;
+    memset((void *)object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
+  return (void *)object;
 }
 
 void *tri_alloc_uninitialized_slow(tri_mutator *mutator, tri_layout *layout, size_t bytes) {
-  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uint32_t size_class = tri_size_class(bytes);
-    uintptr_t kept =
-        tri_magazine_take_quickly(tri_mutator_of(mutator), tri_load_acquire(&layout->window_of_class[size_class]) / 2);
-    if (kept) {
-      tri_zero_references((void *)kept, layout, tri_size_class_bytes(size_class));
-      return (void *)kept;
-    }
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  tri_status status = TRI_OK;
+  if (bytes == 0 || bytes > TRI_OBJECT_BYTES_MAX || bytes > mutator->heap_bytes)
+    return tri_alloc_slow(mutator, layout, bytes);
+  if (bytes > TRI_SMALL_BYTES_MAX) return tri_allocate_large(full, layout, bytes, TRI_GRANULE_BYTES, true, &status);
+  uint32_t size_class = tri_size_class(bytes);
+  uintptr_t object = tri_magazine_take(full, tri_load_acquire(&layout->window_of_class[size_class]) / 2);
+  if (!object) {
+    tri_span_class *class = tri_spans_class(&full->world->collect.spans, layout, size_class, &status);
+    object = class ? (uintptr_t)tri_allocate_small(full, class, true, &status) : 0;
   }
-  return tri_alloc_uninitialized_otherwise(mutator, layout, bytes);
+  return object ? tri_zero_references(object, layout, tri_size_class_bytes(size_class)) : NULL;
 }
 
-static __attribute__((noinline)) void *tri_alloc_leaf_otherwise(tri_mutator *mutator, size_t bytes) {
-  return tri_alloc_uninitialized_otherwise(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
-}
-
-static __attribute__((noinline)) void *tri_alloc_leaf_zeroed_otherwise(tri_mutator *mutator, size_t bytes) {
-  return tri_alloc_otherwise(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
-}
-
-// The class of plain leaves is found by arithmetic (tri_mutator_leaf_window).
 void *tri_alloc_leaf_slow(tri_mutator *mutator, size_t bytes) {
-  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uintptr_t kept = tri_magazine_take_quickly(tri_mutator_of(mutator), 1 + tri_size_class(bytes));
-    if (kept) return (void *)kept;
-  }
-  return tri_alloc_leaf_otherwise(mutator, bytes);
+  return tri_alloc_uninitialized_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
 }
 
 void *tri_alloc_leaf_zeroed_slow(tri_mutator *mutator, size_t bytes) {
-  if (bytes - 1 < TRI_SMALL_BYTES_MAX) {
-    uint32_t size_class = tri_size_class(bytes);
-    uintptr_t kept = tri_magazine_take_quickly(tri_mutator_of(mutator), 1 + size_class);
-    if (kept) return tri_zeroed_slot(kept, tri_size_class_bytes(size_class));
+  return tri_alloc_slow(mutator, tri_mutator_of(mutator)->world->collect.spans.leaf, bytes);
+}
+
+// A window is empty. What a program that frees explicitly does all the time comes first: a slot that it freed a moment
+// ago, and that is still in the cache, from a magazine. For a lone mutator without a frame, for one beside others with
+// one call.
+
+typedef enum tri_refill_kind {
+  TRI_REFILL_TYPE,
+  TRI_REFILL_ZEROED,
+  TRI_REFILL_UNINITIALIZED,
+  TRI_REFILL_LEAF,
+  TRI_REFILL_LEAF_ZEROED,
+} tri_refill_kind;
+
+static __attribute__((noinline)) void *tri_refill_type_slow(tri_mutator *mutator, uint64_t window) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  uint32_t id = (uint32_t)window / 2;
+  TRI_CHECK(id && id < tri_load_acquire(&full->world->collect.spans.class_count),
+            "allocating a type that was not made for this heap");
+  uintptr_t kept = tri_magazine_take(full, id);
+  if (kept) return (void *)kept;
+  tri_status status;
+  tri_span_class *class = tri_spans_class_by_id(&full->world->collect.spans, id);
+  return (void *)tri_refill_and_pop(full, class, (uint32_t)window, &status);
+}
+
+// An object of a slot from a magazine, or the long way where there was none.
+static inline __attribute__((always_inline)) void *tri_refill_with(tri_mutator *mutator, uint64_t window_offset,
+                                                                   tri_layout *layout, size_t bytes,
+                                                                   tri_refill_kind kind, uintptr_t kept) {
+  switch (kind) {
+  case TRI_REFILL_TYPE:
+    return kept ? (void *)kept : tri_refill_type_slow(mutator, window_offset / sizeof(struct tri_window));
+  case TRI_REFILL_LEAF: return kept ? (void *)kept : tri_alloc_leaf_slow(mutator, bytes);
+  case TRI_REFILL_UNINITIALIZED:
+    return kept ? tri_zero_references(kept, layout, tri_size_class_bytes(tri_size_class(bytes)))
+                : tri_alloc_uninitialized_slow(mutator, layout, bytes);
+  case TRI_REFILL_ZEROED:
+    if (!kept) return tri_alloc_slow(mutator, layout, bytes);
+    break;
+  case TRI_REFILL_LEAF_ZEROED:
+    if (!kept) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
+    break;
   }
-  return tri_alloc_leaf_zeroed_otherwise(mutator, bytes);
+  tri_slot_zero(kept, tri_size_class_bytes(tri_size_class(bytes)));
+  return (void *)kept;
+}
+
+// The mutator asked for its liberty, and leaves.
+static inline __attribute__((always_inline)) void *tri_refill_at_liberty(tri_mutator *mutator, uint64_t window_offset,
+                                                                         tri_layout *layout, size_t bytes,
+                                                                         tri_refill_kind kind, tri_liberty liberty) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  uintptr_t kept = liberty == TRI_LIBERTY_NONE ? 0 : tri_magazine_take_at_liberty(full, window_offset, liberty);
+  tri_lone_leave(full);
+  return tri_refill_with(mutator, window_offset, layout, bytes, kind, kept);
+}
+
+// In minor cycles' time, or not at liberty.
+static __attribute__((noinline)) void *tri_refill_unquietly(tri_mutator *mutator, uint64_t window_offset,
+                                                            tri_layout *layout, size_t bytes, tri_refill_kind kind,
+                                                            uint64_t unquiet) {
+  return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, tri_liberty_answer(unquiet));
+}
+
+// Beside others. A function for each kind: together they would take a frame, and a jump by the kind.
+typedef void *tri_refill_beside_others(tri_mutator *mutator, uint64_t window_offset, tri_layout *layout, size_t bytes);
+#define TRI_REFILL_BESIDE_OTHERS(name, kind)                                                                           \
+  static __attribute__((noinline)) void *name(tri_mutator *mutator, uint64_t window_offset, tri_layout *layout,        \
+                                              size_t bytes) {                                                          \
+    return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, TRI_LIBERTY_OWN_GROUPS);                 \
+  }
+TRI_REFILL_BESIDE_OTHERS(tri_refill_type_beside_others, TRI_REFILL_TYPE)
+TRI_REFILL_BESIDE_OTHERS(tri_refill_zeroed_beside_others, TRI_REFILL_ZEROED)
+TRI_REFILL_BESIDE_OTHERS(tri_refill_uninitialized_beside_others, TRI_REFILL_UNINITIALIZED)
+TRI_REFILL_BESIDE_OTHERS(tri_refill_leaf_beside_others, TRI_REFILL_LEAF)
+TRI_REFILL_BESIDE_OTHERS(tri_refill_leaf_zeroed_beside_others, TRI_REFILL_LEAF_ZEROED)
+
+static inline __attribute__((always_inline)) void *tri_refill_from_magazine(tri_mutator *mutator,
+                                                                            uint64_t window_offset, tri_layout *layout,
+                                                                            size_t bytes, tri_refill_kind kind,
+                                                                            tri_refill_beside_others *beside_others) {
+  tri_mutator_full *full = tri_mutator_of(mutator);
+  uint64_t unquiet = tri_liberty_ask(full, &full->world->collect);
+  if (__builtin_expect(!unquiet, 1))
+    return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, TRI_LIBERTY_ALL);
+  if (__builtin_expect(unquiet == TRI_UNQUIET_BY_GROUPS, 1))
+    return beside_others(mutator, window_offset, layout, bytes);
+  return tri_refill_unquietly(mutator, window_offset, layout, bytes, kind, unquiet);
+}
+
+static inline uint64_t tri_window_offset(tri_mutator *mutator, const struct tri_window *window) {
+  return (uint64_t)((const char *)window - (const char *)tri_mutator_window(mutator, 0));
+}
+
+void *tri_refill_type(tri_mutator *mutator, tri_type type) {
+  return tri_refill_from_magazine(mutator, type.window * sizeof(struct tri_window), NULL, 0, TRI_REFILL_TYPE,
+                                  tri_refill_type_beside_others);
+}
+void *tri_refill_zeroed(tri_mutator *mutator, const struct tri_window *window, tri_layout *layout, size_t bytes) {
+  return tri_refill_from_magazine(mutator, tri_window_offset(mutator, window), layout, bytes, TRI_REFILL_ZEROED,
+                                  tri_refill_zeroed_beside_others);
+}
+void *tri_refill_uninitialized(tri_mutator *mutator, const struct tri_window *window, tri_layout *layout,
+                               size_t bytes) {
+  return tri_refill_from_magazine(mutator, tri_window_offset(mutator, window), layout, bytes, TRI_REFILL_UNINITIALIZED,
+                                  tri_refill_uninitialized_beside_others);
+}
+void *tri_refill_leaf(tri_mutator *mutator, const struct tri_window *window, size_t bytes) {
+  return tri_refill_from_magazine(mutator, tri_window_offset(mutator, window), NULL, bytes, TRI_REFILL_LEAF,
+                                  tri_refill_leaf_beside_others);
+}
+void *tri_refill_leaf_zeroed(tri_mutator *mutator, const struct tri_window *window, size_t bytes) {
+  return tri_refill_from_magazine(mutator, tri_window_offset(mutator, window), NULL, bytes, TRI_REFILL_LEAF_ZEROED,
+                                  tri_refill_leaf_zeroed_beside_others);
 }
 
 tri_status tri_type_make(tri_heap *heap, tri_layout *layout, size_t bytes, tri_type *out_type) {

@@ -10,11 +10,9 @@
 #include "collect/sweep.h"
 #include "mutator/world.h"
 
-/// Zeroes a slot without a call, as a function without a frame can: up to 128 bytes by stores that overlap.
-static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, size_t slot_bytes) {
-  if (slot_bytes > TRI_ZERO_AHEAD_BYTES_MAX) {
-    tri_zero_variable((void *)slot, slot_bytes);
-  } else if (slot_bytes >= 64) {
+/// Zeroes a slot of a size that windows are zeroed ahead for, by stores that overlap.
+static inline __attribute__((always_inline)) void tri_slot_zero_ahead(uintptr_t slot, size_t slot_bytes) {
+  if (slot_bytes >= 64) {
     tri_zero_constant((void *)slot, 64);
     tri_zero_constant((void *)(slot + slot_bytes - 64), 64);
   } else {
@@ -22,6 +20,14 @@ static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, 
     tri_zero_constant((void *)(slot + slot_bytes / 32 * 16), 16);
     tri_zero_constant((void *)(slot + slot_bytes - 16), 16);
   }
+}
+
+/// Zeroes any slot without a call, as a function without a frame can, up to 2 KiB.
+static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, size_t slot_bytes) {
+  if (slot_bytes > TRI_ZERO_AHEAD_BYTES_MAX)
+    tri_zero_variable((void *)slot, slot_bytes);
+  else
+    tri_slot_zero_ahead(slot, slot_bytes);
 }
 _Static_assert(TRI_ZERO_AHEAD_BYTES_MAX <= 128, "two stretches of 64 bytes cover every slot zeroed ahead");
 

@@ -12,6 +12,7 @@
 #include "base/step.h"
 #include "mutator/alloc.h"
 #include "mutator/magazine.h"
+#include "span/ticket.h"
 
 _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void *object, const char *why) {
   tri_fatal("free of %p: %s", object, why);
@@ -71,7 +72,26 @@ bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
 // used for something else: tri_mark_recover() must not scan it.
 static void tri_free_forget(tri_mutator_full *mutator, uintptr_t object) {
   tri_space *space = &mutator->world->collect.spans.space;
-  tri_bit_clear(space->bits.marked, tri_space_granule(space, object));
+  uint64_t granule = tri_space_granule(space, object);
+  if (tri_bit_test(space->bits.marked, granule)) tri_bit_clear(space->bits.marked, granule);
+}
+// The same at liberty, where nobody else writes the word if the mutator is alone.
+static inline void tri_free_forget_at_liberty(tri_mutator_full *mutator, uintptr_t object, tri_liberty liberty) {
+  uint64_t *marked = mutator->world->collect.spans.space.bits.marked;
+  uint64_t granule = (object - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
+  uint64_t *word = &marked[granule >> 6], before = tri_load_relaxed(word), bit = UINT64_C(1) << (granule & 63);
+  if (!(before & bit)) return;
+  if (liberty == TRI_LIBERTY_ALL)
+    tri_store_relaxed(word, before & ~bit);
+  else
+    tri_bit_clear(marked, granule);
+}
+
+// After the F bit: a sweep or refill that sees the flag takes the bit up. From the bit on the span may be given back,
+// as this was perhaps its last object: neither flag nor ticket does harm to what comes after it.
+static inline void tri_free_tell_span(const tri_spans *spans, tri_span *span, uintptr_t object) {
+  tri_store_release(&span->has_freed, (uint8_t)1);
+  tri_ticket_watch(spans, object);
 }
 
 // Phase off, span swept.
@@ -79,8 +99,7 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
   tri_space *space = &mutator->world->collect.spans.space;
   if (!tri_lone_bit_set(mutator, space->bits.freed, tri_space_granule(space, object)))
     tri_free_refuse((void *)object, "it was freed already");
-  // After the bit: a sweep or refill that sees the flag takes the bit up.
-  tri_store_release(&span->has_freed, (uint8_t)1);
+  tri_free_tell_span(&mutator->world->collect.spans, span, object);
   if (mutator->world->collect.marks_kept) tri_free_forget(mutator, object);
   mutator->freed_bytes += span->slot_bytes;
   tri_magazine_put(mutator, span, object);
@@ -93,9 +112,7 @@ static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *p
   mutator->freed_bytes += tri_span_object_bytes(place->span);
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
     tri_free_refuse((void *)place->start, "it was freed already");
-  // From here on the span may be given back: this was perhaps its last object. The flag does no harm to another's
-  // entry.
-  tri_store_release(&place->span->has_freed, (uint8_t)1);
+  tri_free_tell_span(&world->collect.spans, place->span, place->start);
   if (world->collect.marks_kept && tri_phase_is_off(&world->collect)) tri_free_forget(mutator, place->start);
 }
 
@@ -185,7 +202,7 @@ static bool tri_free_is_freed(const tri_spans *spans, const tri_span *span, uint
 // Into the window where the last one went: two comparisons and a multiplication instead of the way through the span.
 // What only some spans take, and every refusal, is left to the long way.
 static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator_full *mutator, uintptr_t object,
-                                                                     bool long_way) {
+                                                                     bool long_way, bool marks_kept) {
   const tri_free_place *last = &mutator->last_freed;
   uint64_t offset = object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return false;
@@ -200,9 +217,8 @@ static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator
     if (tri_load_relaxed(&last->span->duties) || tri_free_is_freed(spans, last->span, object)) return false;
     if (last->window->free_slots & bit) tri_free_refuse((void *)object, "it was freed already");
   }
-  // A lone mutator between cycles, which need not go the long way, has no barrier.
-  if (long_way && mutator->fast.barrier) tri_free_forget(mutator, object);
-  if (last->zeroed) tri_slot_zero(object, last->slot_bytes);
+  if (marks_kept) tri_free_forget(mutator, object);
+  if (last->zeroed) tri_slot_zero_ahead(object, last->slot_bytes);
   mutator->put_back_bytes += last->slot_bytes;
   last->window->free_slots |= bit;
   return true;
@@ -217,34 +233,34 @@ static inline bool tri_free_may_wait(const struct tri_window *window, uint64_t s
 }
 
 // What most frees are: by the only mutator, or of an object of its own groups, between cycles, of an object that does
-// not go back into a window and whose span asks for nothing else. Its bit leaves A, and it goes to a magazine, if that
-// has room. False, and nothing changed, otherwise.
+// not go back into a window and whose block has a ticket: its span asks for nothing else. Its bit leaves A, and it goes
+// to a magazine, if that has room. False, and nothing changed, otherwise.
 //
-// No other thread writes the word of A: nobody else claims the group, sweeps are past the span, and windows that were
-// left behind rule it out.
+// No other thread writes the word of A: nobody else claims the group, and sweeps are past the span.
 static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutator_full *mutator, tri_spans *spans,
                                                                        uintptr_t object, bool in_no_window,
-                                                                       tri_liberty liberty) {
-  uint64_t offset = object - mutator->fast.heap_start;
-  if (__builtin_expect(offset >= tri_load_acquire(&spans->space.committed_bytes), 0)) return false;
-  if (__builtin_expect(offset % TRI_GRANULE_BYTES != 0, 0) || tri_load_relaxed(&spans->orphan_count)) return false;
-  tri_span *span = tri_span_of_block(spans, offset >> TRI_BLOCK_LOG2);
-  if (tri_load_relaxed(&span->frees) != TRI_SPAN_SMALL || !tri_span_is_swept(spans, span)) return false;
-  uint32_t class_id = span->class_id;
+                                                                       tri_liberty liberty, bool marks_kept) {
+  // Beyond the heap also for what is not at a granule's start.
+  uint64_t granule = tri_rotate_right(object - mutator->fast.heap_start, TRI_GRANULE_LOG2);
+  if (__builtin_expect(granule >= tri_load_acquire(&spans->space.committed_granules), 0)) return false;
+  // Without a ticket this is no class, and no magazine is its.
+  uint32_t class_id = tri_ticket_class(spans, granule >> (TRI_BLOCK_LOG2 - TRI_GRANULE_LOG2));
+  if (__builtin_expect(class_id & TRI_TICKET_WATCHED, 0)) {
+    if (class_id >> TRI_TICKET_TAG_LOG2 || tri_bit_test(spans->space.bits.freed, granule)) return false;
+    class_id -= TRI_TICKET_WATCHED;
+  }
   tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
   if (!tri_magazine_has_room(magazine, class_id)) return false;
   // Slots that wait have their bit in A, too.
   if (!in_no_window &&
-      tri_free_may_wait(tri_mutator_window(&mutator->fast, 2 * class_id), magazine->slot_bytes, object))
+      tri_free_may_wait(tri_mutator_window(&mutator->fast, 0) + 2 * (size_t)class_id, magazine->slot_bytes, object))
     return false;
-  uint64_t granule = offset >> TRI_GRANULE_LOG2;
   if (!tri_liberty_has(mutator, liberty, granule)) return false;
   uint64_t *word = &spans->space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
   uint64_t after = before & ~(UINT64_C(1) << (granule & 63));
   // Only starts of objects have a bit.
   if (__builtin_expect(after == before, 0)) return false;
-  // Others may be reading the line all the time.
-  if (!tri_load_relaxed(&span->lent)) tri_store_relaxed(&span->lent, (uint8_t)1);
+  if (marks_kept) tri_free_forget_at_liberty(mutator, object, liberty);
   tri_store_release(word, after);
   magazine->slots[magazine->count++] = object;
   magazine->puts++;
@@ -267,13 +283,16 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   for (uint32_t zeroed = 0; zeroed < 2; zeroed++) {
     if (window[zeroed].base != base) continue;
     tri_free_remember(mutator, span, group, base, &window[zeroed], zeroed != 0);
-    return tri_free_into_last(mutator, (uintptr_t)object, true);
+    return tri_free_into_last(mutator, (uintptr_t)object, true, mutator->fast.barrier != 0);
   }
   if (!tri_magazine_has_room(tri_mutator_magazine(mutator, span->class_id), span->class_id))
     tri_magazine_make_room(mutator, span);
   tri_liberty liberty = tri_liberty_enter(mutator, &world->collect);
   if (liberty != TRI_LIBERTY_NONE) {
-    bool freed = tri_free_to_magazine(mutator, &world->collect.spans, (uintptr_t)object, true, liberty);
+    if (tri_span_is_swept(&world->collect.spans, span))
+      tri_ticket_issue(&world->collect.spans, span, (uintptr_t)object);
+    bool freed = tri_free_to_magazine(mutator, &world->collect.spans, (uintptr_t)object, true, liberty,
+                                      tri_load_relaxed(&world->collect.marks_kept));
     tri_lone_leave(mutator);
     if (freed) return true;
   }
@@ -294,26 +313,52 @@ static __attribute__((noinline)) void tri_free_otherwise(tri_mutator_full *mutat
   // While marking a freed slot must not be handed out before the cycle ends: it may be grey, or in a barrier buffer. By
   // the phase, not by this thread's barrier: whoever dropped the object may have acknowledged before us.
   if (tri_load_acquire(&mutator->world->collect.phase) == TRI_PHASE_OFF) {
-    if (tri_free_into_last(mutator, (uintptr_t)object, true)) return;
+    if (tri_free_into_last(mutator, (uintptr_t)object, true, mutator->fast.barrier != 0)) return;
     if (tri_free_quickly(mutator, object)) return;
   }
   if (object && object != tri_empty_object()) tri_free_general(mutator, object);
 }
 
-// The commonest two ways by themselves: a frame would cost as much as half of their checks.
+// The commonest two ways by themselves: a frame would cost as much as half of their checks. The mutator asked for its
+// liberty, and leaves.
+static inline __attribute__((always_inline)) void tri_free_at_liberty(tri_mutator_full *mutator, void *object,
+                                                                      tri_liberty liberty, bool marks_kept) {
+  bool freed =
+      tri_free_into_last(mutator, (uintptr_t)object, false, marks_kept) ||
+      tri_free_to_magazine(mutator, &mutator->world->collect.spans, (uintptr_t)object, false, liberty, marks_kept);
+  tri_lone_leave(mutator);
+  if (!freed) tri_free_otherwise(mutator, object);
+}
+
+static __attribute__((noinline)) void tri_free_beside_others(tri_mutator_full *mutator, void *object) {
+  tri_free_at_liberty(mutator, object, TRI_LIBERTY_OWN_GROUPS, false);
+}
+
+// In minor cycles' time, or not at liberty.
+static __attribute__((noinline)) void tri_free_unquietly(tri_mutator_full *mutator, void *object, uint64_t unquiet) {
+  tri_liberty liberty = tri_liberty_answer(unquiet);
+  if (liberty != TRI_LIBERTY_NONE) {
+    tri_free_at_liberty(mutator, object, liberty, tri_unquiet_keeps_marks(unquiet));
+  } else {
+    tri_lone_leave(mutator);
+    tri_free_otherwise(mutator, object);
+  }
+}
+
 void tri_free(tri_mutator *mutator, void *object) {
   tri_mutator_full *full = tri_mutator_of(mutator);
-  tri_collect *collect = &full->world->collect;
   tri_step(TRI_STEP_FREE);
-  tri_liberty liberty;
-  if (__builtin_expect(tri_mutator_is_callers(full), 1) &&
-      (liberty = tri_liberty_enter(full, collect)) != TRI_LIBERTY_NONE) {
-    bool freed = tri_free_into_last(full, (uintptr_t)object, false) ||
-                 tri_free_to_magazine(full, &collect->spans, (uintptr_t)object, false, liberty);
-    tri_lone_leave(full);
-    if (freed) return;
+  if (__builtin_expect(!tri_mutator_is_callers(full), 0)) {
+    tri_free_otherwise(full, object);
+    return;
   }
-  tri_free_otherwise(full, object);
+  uint64_t unquiet = tri_liberty_ask(full, &full->world->collect);
+  if (__builtin_expect(!unquiet, 1))
+    tri_free_at_liberty(full, object, TRI_LIBERTY_ALL, false);
+  else if (__builtin_expect(unquiet == TRI_UNQUIET_BY_GROUPS, 1))
+    tri_free_beside_others(full, object);
+  else
+    tri_free_unquietly(full, object, unquiet);
 }
 
 void *tri_object_start(tri_heap *heap, const void *address) {

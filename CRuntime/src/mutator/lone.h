@@ -25,6 +25,8 @@
 //
 // Invariants  group_owners names a mutator only for groups it has loaded, or took over to load them, since the last
 //             sweep of their span; a number belongs to one mutator at a time, and to no other before it is detached.
+//             Bits of M between cycles, where it is the old set, are the lone mutator's in the same way; beside others
+//             they are cleared by locked instructions, as their owners store into old objects.
 // Callers     explicit free and magazines, phase off, span swept. Nothing between enter and leave takes a lock or calls
 // out.
 #ifndef TRI_MUTATOR_LONE_H
@@ -46,22 +48,40 @@ static inline bool tri_lone_enter(tri_mutator_full *mutator) {
   return false;
 }
 
-/// What a mutator may write without locks between cycles, no marks being kept; it has to leave, unless that is nothing.
-/// If the phase changes before it leaves, whoever changed it waits for this mutator before anything is shaded.
-typedef enum tri_liberty { TRI_LIBERTY_NONE, TRI_LIBERTY_OWN_GROUPS, TRI_LIBERTY_ALL } tri_liberty;
-static inline tri_liberty tri_liberty_enter(tri_mutator_full *mutator, const tri_collect *collect) {
-  // Phase off, no marks kept, TRI_SHARED_BY_GROUPS.
-  const uint64_t by_groups = (uint64_t)TRI_SHARED_BY_GROUPS
-                             << 8 * (offsetof(tri_collect, shared) - offsetof(tri_collect, unquiet));
+/// What a mutator may write without locks between cycles; it has to leave, unless that is nothing. If the phase changes
+/// before it leaves, whoever changed it waits for this mutator before anything is shaded.
+typedef enum tri_liberty { TRI_LIBERTY_ALL, TRI_LIBERTY_OWN_GROUPS, TRI_LIBERTY_NONE } tri_liberty;
+
+// A field of what tri_liberty_ask() read.
+#define TRI_UNQUIET_SHIFT(field) (8 * (offsetof(tri_collect, field) - offsetof(tri_collect, unquiet)))
+#define TRI_UNQUIET_FIELD(unquiet, field) ((uint16_t)((unquiet) >> TRI_UNQUIET_SHIFT(field)))
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "parts of a word are named by their offset");
+/// Phase off, no marks kept, others attached: the second commonest.
+#define TRI_UNQUIET_BY_GROUPS ((uint64_t)TRI_SHARED_BY_GROUPS << TRI_UNQUIET_SHIFT(shared))
+
+/// First half. 0, the commonest answer, is TRI_LIBERTY_ALL, and that no marks are kept.
+static inline uint64_t tri_liberty_ask(tri_mutator_full *mutator, const tri_collect *collect) {
   tri_store_relaxed(&mutator->lone_busy, 1u);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  uint64_t unquiet = tri_load_acquire(&collect->unquiet);
-  if (__builtin_expect(!unquiet, 1)) return TRI_LIBERTY_ALL;
-  if (unquiet == by_groups) return TRI_LIBERTY_OWN_GROUPS;
-  tri_lone_leave(mutator);
-  return TRI_LIBERTY_NONE;
+  return tri_load_acquire(&collect->unquiet);
 }
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tri_liberty_enter() names a part of a word by its offset");
+/// Second half, with what the first one answered.
+static inline tri_liberty tri_liberty_answer(uint64_t unquiet) {
+  uint16_t shared = TRI_UNQUIET_FIELD(unquiet, shared);
+  if (TRI_UNQUIET_FIELD(unquiet, phase) != TRI_PHASE_OFF || shared == TRI_SHARED_WHOLLY) return TRI_LIBERTY_NONE;
+  return shared == TRI_SHARED_NOT ? TRI_LIBERTY_ALL : TRI_LIBERTY_OWN_GROUPS;
+}
+/// Whether M is the old set.
+static inline bool tri_unquiet_keeps_marks(uint64_t unquiet) {
+  return TRI_UNQUIET_FIELD(unquiet, marks_kept) != 0;
+}
+
+/// Both halves.
+static inline tri_liberty tri_liberty_enter(tri_mutator_full *mutator, const tri_collect *collect) {
+  tri_liberty liberty = tri_liberty_answer(tri_liberty_ask(mutator, collect));
+  if (liberty == TRI_LIBERTY_NONE) tri_lone_leave(mutator);
+  return liberty;
+}
 
 /// Whether the word of A in which a granule has its bit is the mutator's to write.
 static inline bool tri_liberty_has(const tri_mutator_full *mutator, tri_liberty liberty, uint64_t granule) {

@@ -36,6 +36,7 @@ typedef struct tri_magazine {
   uintptr_t slots[TRI_MAGAZINE_SLOTS];
 } tri_magazine;
 _Static_assert(sizeof(tri_magazine) == 512, "magazines are found by a shift");
+enum { TRI_WINDOW_PAIR_BYTES = 2 * (int)sizeof(struct tri_window) };
 _Static_assert(TRI_SMALL_BYTES_MAX <= UINT16_MAX, "a slot's size fits");
 
 static inline tri_magazine *tri_mutator_magazine(tri_mutator_full *mutator, uint32_t class_id) {
@@ -71,31 +72,24 @@ static inline bool tri_magazine_is_detained(const tri_mutator_full *mutator) {
 /// due that only the long way does.
 uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id);
 
-/// The same, and 0 in all but the commonest case: between cycles, and the slot freed last is still free and in a word
-/// that is this mutator's to write. No frame, no call, no locked instruction: what most allocations of a program that
-/// frees explicitly pass.
-static inline __attribute__((always_inline)) uintptr_t tri_magazine_take_quickly(tri_mutator_full *mutator,
-                                                                                 uint32_t class_id) {
+/// The same for a class by its window's offset among the windows, and 0 in all but the commonest case: between cycles,
+/// and the slot freed last is still free and in a word that is this mutator's to write. No frame, no call, no locked
+/// instruction: what most allocations of a program that frees explicitly pass. Like what is inline, it does not ask
+/// whose mutator it is. The mutator asked for its liberty, and leaves.
+static inline __attribute__((always_inline)) uintptr_t
+tri_magazine_take_at_liberty(tri_mutator_full *mutator, uint64_t window_offset, tri_liberty liberty) {
+  uint32_t class_id = (uint32_t)(window_offset / TRI_WINDOW_PAIR_BYTES);
   tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
   uint32_t count = magazine->count;
   if (__builtin_expect(magazine->class_id != class_id, 0)) return 0;
   if (__builtin_expect(count == 0, 0)) return 0;
-  // The long way reports who may not.
-  if (__builtin_expect(!tri_mutator_is_callers(mutator), 0)) return 0;
   if (__builtin_expect(tri_magazine_is_detained(mutator), 0)) return 0;
-  tri_collect *collect = &mutator->world->collect;
-  tri_liberty liberty = tri_liberty_enter(mutator, collect);
-  if (liberty == TRI_LIBERTY_NONE) return 0;
   uintptr_t slot = magazine->slots[count - 1];
   uint64_t granule = (slot - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
-  uint64_t *word = &collect->spans.space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
+  uint64_t *word = &mutator->world->collect.spans.space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
   uint64_t after = before | UINT64_C(1) << (granule & 63);
-  if (__builtin_expect(after == before, 0) || !tri_liberty_has(mutator, liberty, granule)) {
-    tri_lone_leave(mutator);
-    return 0;
-  }
+  if (__builtin_expect(after == before, 0) || !tri_liberty_has(mutator, liberty, granule)) return 0;
   tri_store_release(word, after);
-  tri_lone_leave(mutator);
   magazine->count = (uint16_t)(count - 1);
   mutator->unaccounted_bytes += magazine->slot_bytes;
   if (!slot) __builtin_unreachable();

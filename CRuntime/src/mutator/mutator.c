@@ -6,6 +6,7 @@
 #include "mutator/magazine.h"
 #include "mutator/world.h"
 #include "os/vm.h"
+#include "span/ticket.h"
 
 _Static_assert(sizeof(tri_mutator_full) <= TRI_MUTATOR_WINDOWS_OFFSET, "the header ends before the windows");
 
@@ -272,6 +273,7 @@ static void tri_window_orphan_locked(tri_collect *collect, tri_span_class *class
   orphan->next = class->orphans;
   tri_store_relaxed(&class->orphans, orphan);
   tri_add_relaxed(&spans->orphan_count, 1u);
+  tri_tickets_void_group(spans, window);
 }
 
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {

@@ -13,6 +13,7 @@ enum tri_table {
   TRI_TABLE_C,
   TRI_TABLE_PAGES,
   TRI_TABLE_LAYOUTS,
+  TRI_TABLE_TICKETS,
   TRI_TABLE_OWNERS,
   TRI_TABLE_SPANS,
   TRI_TABLE_CHUNKS,
@@ -25,6 +26,7 @@ static const uint32_t tri_table_shift[TRI_TABLE_COUNT] = {
     TRI_GRANULE_LOG2 + 3,                          //
     TRI_PAGE_LOG2 - 2,                             // 4 bytes per page
     TRI_BLOCK_LOG2 - 1,                            // 2 bytes per block
+    TRI_BLOCK_LOG2 - 2,                            // 4 bytes per block
     TRI_GRANULE_LOG2 + 6 - 1,                      // 2 bytes per bitmap word
     TRI_PAGE_LOG2 + TRI_SPAN_INDEX_PAGES_LOG2 - 6, // 64 bytes per 4 pages
     TRI_CHUNK_LOG2 - 7,                            // 128 bytes per chunk
@@ -114,6 +116,7 @@ tri_status tri_space_init(tri_space *space, uint64_t wish_bytes, uint32_t huge_p
   space->bits.checked = tri_space_table(space, TRI_TABLE_C);
   space->page_map = tri_space_table(space, TRI_TABLE_PAGES);
   space->layout_map = tri_space_table(space, TRI_TABLE_LAYOUTS);
+  space->free_tickets = tri_space_table(space, TRI_TABLE_TICKETS);
   space->group_owners = tri_space_table(space, TRI_TABLE_OWNERS);
   space->spans = tri_space_table(space, TRI_TABLE_SPANS);
   space->chunks = tri_space_table(space, TRI_TABLE_CHUNKS);
@@ -133,8 +136,8 @@ void tri_space_destroy(tri_space *space) {
   tri_vm_release(space->reservation, space->reservation_bytes);
 }
 
-// Committed in part, each of the nine tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
-// would take 20. The tables of a heap that is not large are committed whole, and it takes 3. That is 146 MiB of
+// Committed in part, each of the ten tables splits the reservation twice: of 65530 mappings (vm.max_map_count) a heap
+// would take 22. The tables of a heap that is not large are committed whole, and it takes 3. That is 146 MiB of
 // addresses for 4 GiB, and no memory: not even where every mapping is given huge pages, of which each table would touch
 // one.
 static bool tri_space_commit_small_tables(const tri_space *space) {
@@ -165,7 +168,7 @@ static bool tri_space_cover_locked(tri_space *space, uint64_t grown) {
   return true;
 }
 
-// Of the page and layout maps a chunk has a quarter of a page and less, 1 KiB in 2 MiB: they stay.
+// Of the page and layout maps and the tickets a chunk has a quarter of a page and less, 1.2 KiB in 2 MiB: they stay.
 bool tri_space_give_back_tables(tri_space *space, uint32_t chunk) {
   static const enum tri_table whole[] = {TRI_TABLE_A, TRI_TABLE_M,      TRI_TABLE_F,
                                          TRI_TABLE_C, TRI_TABLE_OWNERS, TRI_TABLE_SPANS};
@@ -189,5 +192,6 @@ tri_status tri_space_grow_locked(tri_space *space, uint64_t bytes) {
   if (!tri_space_cover_locked(space, grown)) return TRI_OUT_OF_MEMORY;
   if (!tri_vm_commit((void *)(space->start + old), grown - old)) return TRI_OUT_OF_MEMORY;
   tri_store_release(&space->committed_bytes, grown);
+  tri_store_release(&space->committed_granules, grown >> TRI_GRANULE_LOG2);
   return TRI_OK;
 }

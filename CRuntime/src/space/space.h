@@ -41,13 +41,15 @@ typedef struct tri_scavenge_plan {
 } tri_scavenge_plan;
 
 typedef struct tri_space {
-  uintptr_t start;          // [const] first byte of the heap, chunk-aligned
-  uint64_t reserved_bytes;  // [const] of the heap alone, whole chunks
-  uint64_t committed_bytes; // [lock:pages; atomic] whole arenas
-  uint64_t covered_bytes;   // [lock:pages] of the heap, by the tables
+  uintptr_t start;             // [const] first byte of the heap, chunk-aligned
+  uint64_t reserved_bytes;     // [const] of the heap alone, whole chunks
+  uint64_t committed_bytes;    // [lock:pages; atomic] whole arenas
+  uint64_t committed_granules; // [lock:pages; atomic] of these
+  uint64_t covered_bytes;      // [lock:pages] of the heap, by the tables
   tri_bitmaps bits;
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
+  uint32_t *free_tickets;       // [atomic] block -> what a free there may leave out (span/ticket.h); 0: nothing
   // [atomic] bitmap word -> number of the mutator that loaded its group in this generation, or 0 (mutator/lone.h)
   uint16_t *group_owners;
   struct tri_span *spans;   // indexed by first page / 4: two runs above 32 KiB never share an index

@@ -1,6 +1,7 @@
 #include "span/span.h"
 
 #include "os/vm.h"
+#include "span/ticket.h"
 
 enum {
   TRI_CLASS_TABLE_ENTRIES = TRI_SPAN_CLASS_MAX + 2,
@@ -44,6 +45,7 @@ tri_status tri_spans_init(tri_spans *spans, uint64_t reservation_bytes, uint32_t
   spans->class_count = 1;
   spans->layout_count = 1;
   spans->sweep_generation = 1;
+  spans->ticket_tag = tri_ticket_tag(1);
   spans->tag_value = 1; // with mask 0: no word is an immediate
   if (!tri_spans_tables_init(spans))
     status = TRI_OUT_OF_MEMORY;
@@ -258,6 +260,38 @@ void tri_span_retire(tri_spans *spans, tri_span *span) {
   tri_pages_free(space, first, count);
 }
 
+void tri_tickets_void(const tri_spans *spans, const tri_span *span) {
+  uint64_t first = tri_span_first_page(spans, span) / TRI_PAGES_PER_BLOCK;
+  for (uint64_t block = first; block < first + span->page_count / TRI_PAGES_PER_BLOCK; block++)
+    tri_store_release(&spans->space.free_tickets[block], 0u);
+}
+
+void tri_tickets_void_group(const tri_spans *spans, const struct tri_window *window) {
+  uintptr_t end = window->base + (uint64_t)TRI_WINDOW_SLOTS * window->slot_bytes;
+  const tri_span *span = tri_span_at(spans, window->base);
+  if (end > span->start + ((uint64_t)span->page_count << TRI_PAGE_LOG2))
+    end = span->start + ((uint64_t)span->page_count << TRI_PAGE_LOG2);
+  for (uintptr_t slot = window->base; slot < end; slot += TRI_BLOCK_BYTES) tri_ticket_void(spans, slot);
+  tri_ticket_void(spans, end - 1);
+}
+
+void tri_tickets_check(const tri_spans *spans, const tri_span *span) {
+  uint64_t first = tri_span_first_page(spans, span) / TRI_PAGES_PER_BLOCK;
+  for (uint64_t block = first; block < first + span->page_count / TRI_PAGES_PER_BLOCK; block++) {
+    uint32_t class_id = tri_ticket_class(spans, block);
+    if (class_id >> TRI_TICKET_TAG_LOG2) continue;
+    TRI_CHECK((class_id & ~(uint32_t)TRI_TICKET_WATCHED) == span->class_id && tri_span_is_swept(spans, span) &&
+                  tri_load_relaxed(&span->lent),
+              "block %llu has a ticket, and its span %u allows for none", (unsigned long long)block,
+              tri_span_index(spans, span));
+    if (class_id & TRI_TICKET_WATCHED) continue;
+    uint64_t word = block << (TRI_BLOCK_LOG2 - TRI_GRANULE_LOG2 - 6);
+    for (uint64_t end = word + (TRI_BLOCK_BYTES >> (TRI_GRANULE_LOG2 + 6)); word < end; word++)
+      TRI_CHECK(spans->space.bits.freed[word] == 0,
+                "block %llu has a slot whose F bit is set, and its ticket is not watched", (unsigned long long)block);
+  }
+}
+
 void tri_span_check(const tri_spans *spans, const tri_span *span) {
   uint32_t index = tri_span_index(spans, span);
   uint64_t first = tri_span_first_page(spans, span);
@@ -279,4 +313,5 @@ void tri_span_check(const tri_spans *spans, const tri_span *span) {
   TRI_CHECK((spans->space.layout_map[block] & TRI_ENTRY_CLASS) == span->class_id,
             "block %llu: the layout map says class %u, its span %u", (unsigned long long)block,
             spans->space.layout_map[block] & TRI_ENTRY_CLASS, span->class_id);
+  tri_tickets_check(spans, span);
 }

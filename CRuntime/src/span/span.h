@@ -111,6 +111,7 @@ typedef struct tri_spans {
   struct tri_layout *leaf, *references, *conservative; // [const]
   uint64_t tag_mask, tag_value;                        // [const]
   uint32_t sweep_generation;                           // [stw; atomic] goes up when M becomes A
+  uint32_t ticket_tag;                                 // [stw; atomic] what that makes of a ticket (ticket.h)
   uint64_t span_count;                                 // [atomic] in use
   uint32_t orphan_count;                               // [atomic] over all classes
   uint32_t custom_layouts;                             // [lock:layouts; atomic]
