@@ -734,11 +734,9 @@ static inline __attribute__((always_inline)) void *tri_refill_at_liberty(tri_mut
   return tri_refill_with(mutator, window_offset, layout, bytes, kind, kept);
 }
 
-// In minor cycles' time, or not at liberty.
 static __attribute__((noinline)) void *tri_refill_unquietly(tri_mutator *mutator, uint64_t window_offset,
-                                                            tri_layout *layout, size_t bytes, tri_refill_kind kind,
-                                                            uint64_t unquiet) {
-  return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, tri_liberty_answer(unquiet));
+                                                            tri_layout *layout, size_t bytes, tri_refill_kind kind) {
+  return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, TRI_LIBERTY_NONE);
 }
 
 // Beside others. A function for each kind: together they would take a frame, and a jump by the kind.
@@ -759,12 +757,13 @@ static inline __attribute__((always_inline)) void *tri_refill_from_magazine(tri_
                                                                             size_t bytes, tri_refill_kind kind,
                                                                             tri_refill_beside_others *beside_others) {
   tri_mutator_full *full = tri_mutator_of(mutator);
-  uint64_t unquiet = tri_liberty_ask(full, &full->world->collect);
+  // What is in a magazine is young: whether marks are kept makes no difference.
+  uint64_t unquiet = tri_liberty_ask(full, &full->world->collect) & (TRI_UNQUIET_KEEPS_MARKS - 1);
   if (__builtin_expect(!unquiet, 1))
     return tri_refill_at_liberty(mutator, window_offset, layout, bytes, kind, TRI_LIBERTY_ALL);
   if (__builtin_expect(unquiet == TRI_UNQUIET_BY_GROUPS, 1))
     return beside_others(mutator, window_offset, layout, bytes);
-  return tri_refill_unquietly(mutator, window_offset, layout, bytes, kind, unquiet);
+  return tri_refill_unquietly(mutator, window_offset, layout, bytes, kind);
 }
 
 static inline uint64_t tri_window_offset(tri_mutator *mutator, const struct tri_window *window) {

@@ -334,7 +334,11 @@ static __attribute__((noinline)) void tri_free_beside_others(tri_mutator_full *m
   tri_free_at_liberty(mutator, object, TRI_LIBERTY_OWN_GROUPS, false);
 }
 
-// In minor cycles' time, or not at liberty.
+static __attribute__((noinline)) void tri_free_keeping_marks(tri_mutator_full *mutator, void *object) {
+  tri_free_at_liberty(mutator, object, TRI_LIBERTY_ALL, true);
+}
+
+// Both, or not at liberty.
 static __attribute__((noinline)) void tri_free_unquietly(tri_mutator_full *mutator, void *object, uint64_t unquiet) {
   tri_liberty liberty = tri_liberty_answer(unquiet);
   if (liberty != TRI_LIBERTY_NONE) {
@@ -355,8 +359,10 @@ void tri_free(tri_mutator *mutator, void *object) {
   uint64_t unquiet = tri_liberty_ask(full, &full->world->collect);
   if (__builtin_expect(!unquiet, 1))
     tri_free_at_liberty(full, object, TRI_LIBERTY_ALL, false);
-  else if (__builtin_expect(unquiet == TRI_UNQUIET_BY_GROUPS, 1))
+  else if (unquiet == TRI_UNQUIET_BY_GROUPS)
     tri_free_beside_others(full, object);
+  else if (unquiet == TRI_UNQUIET_KEEPS_MARKS)
+    tri_free_keeping_marks(full, object);
   else
     tri_free_unquietly(full, object, unquiet);
 }

@@ -56,8 +56,13 @@ typedef enum tri_liberty { TRI_LIBERTY_ALL, TRI_LIBERTY_OWN_GROUPS, TRI_LIBERTY_
 #define TRI_UNQUIET_SHIFT(field) (8 * (offsetof(tri_collect, field) - offsetof(tri_collect, unquiet)))
 #define TRI_UNQUIET_FIELD(unquiet, field) ((uint16_t)((unquiet) >> TRI_UNQUIET_SHIFT(field)))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "parts of a word are named by their offset");
-/// Phase off, no marks kept, others attached: the second commonest.
+/// Phase off, no marks kept, others attached.
 #define TRI_UNQUIET_BY_GROUPS ((uint64_t)TRI_SHARED_BY_GROUPS << TRI_UNQUIET_SHIFT(shared))
+/// Phase off, marks kept, no others.
+#define TRI_UNQUIET_KEEPS_MARKS (UINT64_C(1) << TRI_UNQUIET_SHIFT(marks_kept))
+_Static_assert(offsetof(tri_collect, marks_kept) > offsetof(tri_collect, shared) &&
+                   offsetof(tri_collect, marks_kept) > offsetof(tri_collect, phase),
+               "what is below marks_kept in the word is all but marks_kept");
 
 /// First half. 0, the commonest answer, is TRI_LIBERTY_ALL, and that no marks are kept.
 static inline uint64_t tri_liberty_ask(tri_mutator_full *mutator, const tri_collect *collect) {
