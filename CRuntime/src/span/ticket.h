@@ -54,9 +54,10 @@ static inline bool tri_ticket_may_be(const tri_spans *spans, const tri_span *spa
          tri_load_acquire(&spans->orphan_count) == 0;
 }
 
-/// For the block in which a slot of a swept span starts, if nothing stands against it.
+/// For the block in which a slot of a swept span starts, if it has none and nothing stands against it.
 static inline void tri_ticket_issue(const tri_spans *spans, tri_span *span, uintptr_t slot) {
-  if (!tri_ticket_may_be(spans, span)) return;
+  uint32_t class_id = tri_ticket_class(spans, (slot - spans->space.start) >> TRI_BLOCK_LOG2);
+  if (class_id >> TRI_TICKET_TAG_LOG2 == 0 || !tri_ticket_may_be(spans, span)) return;
   // Others may be reading the line all the time.
   if (!tri_load_relaxed(&span->lent)) tri_store_relaxed(&span->lent, (uint8_t)1);
   tri_exchange_ordered(tri_ticket_of(spans, slot), tri_load_relaxed(&spans->ticket_tag) | span->class_id);
