@@ -165,6 +165,45 @@ static uint64_t count_free_churn_zeroed(tri_mutator *m) {
   return count_churn(m, true);
 }
 
+// Between cycles that keep their marks: what is freed first is old.
+static void count_make_churn_kept(void) {
+  count_make_churn();
+  void **kept = count_known(tri_alloc(mutator, tri_layout_references(heap), COUNT_CHURN_OBJECTS * sizeof *kept));
+  count_root(kept);
+  for (int i = 0; i < COUNT_CHURN_OBJECTS; i++) tri_store(mutator, kept, &kept[i], objects[i]);
+  tri_collect(heap, TRI_MODE_FORCE_BLOCK);
+}
+
+// Beside another thread, which is attached and does nothing.
+static sem_t attached, over;
+static pthread_t beside;
+
+static void *count_be_beside(void *context) {
+  (void)context;
+  tri_mutator *other;
+  if (tri_attach(heap, TRI_ATTACH_PRECISE, &other)) count_fail("no second mutator");
+  tri_blocking_begin(other);
+  sem_post(&attached);
+  while (sem_wait(&over)) {
+  }
+  tri_blocking_end(other);
+  tri_detach(other);
+  return NULL;
+}
+
+static void count_make_churn_beside(void) {
+  count_make_churn();
+  if (sem_init(&attached, 0, 0) || sem_init(&over, 0, 0) || pthread_create(&beside, NULL, count_be_beside, NULL))
+    count_fail("no second thread");
+  while (sem_wait(&attached)) {
+  }
+}
+
+static void count_end_beside(void) {
+  sem_post(&over);
+  pthread_join(beside, NULL);
+}
+
 // ---- Stores ----
 
 static void count_make_nodes(void) {
@@ -290,32 +329,36 @@ typedef struct counter {
   uint64_t (*work)(tri_mutator *m); // answers how many operations it did
   void (*finish)(void);
   uint64_t cycles; // a run that does more or fewer did not measure what it says
+  uint32_t generations;
 } counter;
 
 static const counter counters[] = {
-    {"alloc-leaf-uninitialized-64", NULL, count_alloc_leaf_uninitialized, NULL, 0},
-    {"alloc-leaf-64", NULL, count_alloc_leaf, NULL, 0},
-    {"alloc-into-holes-64", count_make_holes, count_alloc_into_holes, NULL, 1},
-    {"new-32-init-2", NULL, count_new, NULL, 0},
-    {"free-pair-64", NULL, count_free_pairs, NULL, 0},
-    {"free-batch-64", NULL, count_free_batches, NULL, 0},
-    {"free-churn", count_make_churn, count_free_churn, NULL, 0},
-    {"free-churn-zeroed", count_make_churn_zeroed, count_free_churn_zeroed, NULL, 0},
-    {"store-barrier-off", count_make_nodes, count_stores, NULL, 0},
-    {"store-barrier-on", count_barrier_on, count_stores, count_barrier_off, 1},
-    {"mark-graph", count_make_graph, count_mark, NULL, 1},
-    {"mark-tree", count_make_tree, count_mark, NULL, 1},
-    {"sweep-mib", count_make_garbage, count_sweep, NULL, 1},
-    {"background-graph", count_make_graph, count_mark_background, NULL, 1},
+    {"alloc-leaf-uninitialized-64", NULL, count_alloc_leaf_uninitialized, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"alloc-leaf-64", NULL, count_alloc_leaf, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"alloc-into-holes-64", count_make_holes, count_alloc_into_holes, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"new-32-init-2", NULL, count_new, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-pair-64", NULL, count_free_pairs, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-batch-64", NULL, count_free_batches, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-churn", count_make_churn, count_free_churn, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-churn-zeroed", count_make_churn_zeroed, count_free_churn_zeroed, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-churn-kept", count_make_churn_kept, count_free_churn, NULL, 1, TRI_GENERATIONS_ALWAYS},
+    {"free-churn-beside", count_make_churn_beside, count_free_churn, count_end_beside, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"store-barrier-off", count_make_nodes, count_stores, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"store-barrier-on", count_barrier_on, count_stores, count_barrier_off, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"mark-graph", count_make_graph, count_mark, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"mark-tree", count_make_tree, count_mark, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"sweep-mib", count_make_garbage, count_sweep, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"background-graph", count_make_graph, count_mark_background, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
 };
 enum { COUNTERS = sizeof counters / sizeof *counters };
 
-static void count_open(void) {
+static void count_open(uint32_t generations) {
   tri_options options;
   tri_options_init(&options);
   options.read_environment = 0;
   options.growth_percent = TRI_GROWTH_OFF;
   options.mark_workers = 1;
+  options.generations = generations;
   options.reservation_bytes = 256 << 20; // valgrind's address space is small
   tri_layout *two, *three;
   tri_layout_description two_edges = {.form = TRI_LAYOUT_MASK, .prefix_words = 2, .prefix_mask = 3};
@@ -340,7 +383,7 @@ int main(int argc, char **argv) {
     const counter *counter = &counters[i];
     if (argc < 2) puts(counter->name);
     if (argc < 2 || strcmp(argv[1], counter->name) != 0) continue;
-    count_open();
+    count_open(counter->generations);
     if (counter->prepare) counter->prepare();
     uint64_t operations = count_measured(counter->work, mutator);
     if (counter->finish) counter->finish();
