@@ -199,29 +199,39 @@ static bool tri_free_is_freed(const tri_spans *spans, const tri_span *span, uint
           tri_bit_test(spans->space.bits.freed, tri_space_granule(&spans->space, object)));
 }
 
+typedef enum tri_free_answer {
+  TRI_FREE_DONE,
+  TRI_FREE_ELSEWHERE, // nothing changed
+  TRI_FREE_LONG_WAY,  // the same; the long way may do it
+} tri_free_answer;
+
 // Into the window where the last one went: two comparisons and a multiplication instead of the way through the span.
 // What only some spans take, and every refusal, is left to the long way.
-static inline __attribute__((always_inline)) bool tri_free_into_last(tri_mutator_full *mutator, uintptr_t object,
-                                                                     bool long_way, bool marks_kept) {
+static inline __attribute__((always_inline)) tri_free_answer
+tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, bool marks_kept) {
   const tri_free_place *last = &mutator->last_freed;
   uint64_t offset = object - last->base;
-  if (offset >= last->bytes || last->window->base != last->base) return false;
+  if (offset >= last->bytes || last->window->base != last->base) return TRI_FREE_ELSEWHERE;
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
-  if ((uint64_t)slot * last->slot_bytes != offset) return false;
+  if ((uint64_t)slot * last->slot_bytes != offset) return TRI_FREE_ELSEWHERE;
   uint64_t bit = UINT64_C(1) << (slot & 63);
   const tri_spans *spans = &mutator->world->collect.spans;
   bool plain = tri_load_acquire(&last->span->frees) == TRI_SPAN_SMALL && !(last->window->free_slots & bit) &&
                !tri_free_is_freed_alone(spans, last->span, object);
   if (!plain) {
-    if (!long_way) return false;
-    if (tri_load_relaxed(&last->span->duties) || tri_free_is_freed(spans, last->span, object)) return false;
+    if (!long_way) return TRI_FREE_LONG_WAY;
+    if (tri_load_relaxed(&last->span->duties) || tri_free_is_freed(spans, last->span, object))
+      return TRI_FREE_ELSEWHERE;
     if (last->window->free_slots & bit) tri_free_refuse((void *)object, "it was freed already");
   }
   if (marks_kept) tri_free_forget(mutator, object);
   if (last->zeroed) tri_slot_zero_ahead(object, last->slot_bytes);
   mutator->put_back_bytes += last->slot_bytes;
   last->window->free_slots |= bit;
-  return true;
+  return TRI_FREE_DONE;
+}
+static bool tri_free_into_last_long_way(tri_mutator_full *mutator, uintptr_t object) {
+  return tri_free_into_last(mutator, object, true, mutator->fast.barrier != 0) == TRI_FREE_DONE;
 }
 
 // Whether one of a class's two windows may hold the slot: it lies in the window's group, or just behind one with fewer
@@ -283,7 +293,7 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   for (uint32_t zeroed = 0; zeroed < 2; zeroed++) {
     if (window[zeroed].base != base) continue;
     tri_free_remember(mutator, span, group, base, &window[zeroed], zeroed != 0);
-    return tri_free_into_last(mutator, (uintptr_t)object, true, mutator->fast.barrier != 0);
+    return tri_free_into_last_long_way(mutator, (uintptr_t)object);
   }
   if (!tri_magazine_has_room(tri_mutator_magazine(mutator, span->class_id), span->class_id))
     tri_magazine_make_room(mutator, span);
@@ -313,19 +323,30 @@ static __attribute__((noinline)) void tri_free_otherwise(tri_mutator_full *mutat
   // While marking a freed slot must not be handed out before the cycle ends: it may be grey, or in a barrier buffer. By
   // the phase, not by this thread's barrier: whoever dropped the object may have acknowledged before us.
   if (tri_load_acquire(&mutator->world->collect.phase) == TRI_PHASE_OFF) {
-    if (tri_free_into_last(mutator, (uintptr_t)object, true, mutator->fast.barrier != 0)) return;
+    if (tri_free_into_last_long_way(mutator, (uintptr_t)object)) return;
     if (tri_free_quickly(mutator, object)) return;
   }
   if (object && object != tri_empty_object()) tri_free_general(mutator, object);
+}
+
+// Of the last group, but there is more to see to: something else of its span was freed by its bit, say.
+static __attribute__((noinline)) void tri_free_last_otherwise(tri_mutator_full *mutator, void *object) {
+  bool freed = tri_free_into_last_long_way(mutator, (uintptr_t)object);
+  tri_lone_leave(mutator);
+  if (!freed) tri_free_otherwise(mutator, object);
 }
 
 // The commonest two ways by themselves: a frame would cost as much as half of their checks. The mutator asked for its
 // liberty, and leaves.
 static inline __attribute__((always_inline)) void tri_free_at_liberty(tri_mutator_full *mutator, void *object,
                                                                       tri_liberty liberty, bool marks_kept) {
-  bool freed =
-      tri_free_into_last(mutator, (uintptr_t)object, false, marks_kept) ||
-      tri_free_to_magazine(mutator, &mutator->world->collect.spans, (uintptr_t)object, false, liberty, marks_kept);
+  tri_free_answer answer = tri_free_into_last(mutator, (uintptr_t)object, false, marks_kept);
+  if (__builtin_expect(answer == TRI_FREE_LONG_WAY, 0)) {
+    tri_free_last_otherwise(mutator, object);
+    return;
+  }
+  bool freed = answer == TRI_FREE_DONE || tri_free_to_magazine(mutator, &mutator->world->collect.spans,
+                                                               (uintptr_t)object, false, liberty, marks_kept);
   tri_lone_leave(mutator);
   if (!freed) tri_free_otherwise(mutator, object);
 }
