@@ -4,6 +4,10 @@ import CTricolor
 import CTricolor.Testing
 import Testing
 
+// Of one test, in a process of its own.
+private let looks = Counter()
+nonisolated(unsafe) private var othersObjects: [Object] = []
+
 @Suite struct SharingTests {
   private static let lineBytes: UInt = 64
   private static let pageBytes = 4096
@@ -52,6 +56,28 @@ import Testing
         #expect(own % UInt(SharingTests.pageBytes) == 0)
         #expect(its % UInt(SharingTests.pageBytes) == 0)
         #expect(own < its ? its - own >= bytes : own - its >= bytes)
+      }
+    }
+  }
+
+  @Test(
+    "a free looks at another thread's window only while slots of that group may wait there",
+    .enabled(if: tri_testing_has_steps()))
+  func looksAtLoadedWindows() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap()
+      try heap.attached { mutator in
+        try SharingTests().besideAnother(
+          heap, { other in othersObjects = (0..<300).map { _ in other.leaf(64) } }
+        ) {
+          tri_testing_set_step_hook { if $0 == .look { looks.add() } }
+          // Groups that its window has left, and the one that it holds.
+          for object in othersObjects[0..<128] { tri_free(mutator.pointer, object) }
+          #expect(looks.count == 0)
+          tri_free(mutator.pointer, othersObjects[299])
+          #expect(looks.count > 0)
+          tri_testing_set_step_hook(nil)
+        }
       }
     }
   }

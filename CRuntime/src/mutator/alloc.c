@@ -224,12 +224,18 @@ static void tri_group_own(const tri_mutator_full *mutator, const tri_size_class_
   }
 }
 
+static void tri_group_note_loaded(const tri_mutator_full *mutator, uintptr_t base) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  uint16_t *owner = &space->group_owners[tri_space_granule(space, base) >> 6];
+  if (mutator->number) tri_store_release(owner, (uint16_t)(mutator->number | TRI_OWNER_LOADED));
+}
+
 // A group that another mutator may be writing bits of (lone.h): whose it was, or 0 if nobody else's. It is this
 // mutator's now, but its last owner may not have noticed.
 static uint16_t tri_group_take_over(const tri_mutator_full *mutator, const tri_size_class_info *info, uintptr_t base,
                                     uint32_t group) {
   const tri_space *space = &mutator->world->collect.spans.space;
-  uint16_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
+  uint16_t owner = tri_owner_number(tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]));
   if (owner == 0 || owner == mutator->number) return 0;
   tri_group_own(mutator, info, base, group);
   return owner;
@@ -246,14 +252,29 @@ static void tri_wait_for_last_owners(const tri_world *world, const uint16_t *own
   }
 }
 
+// Nothing waits any more in the group that the window held. Its owner may be another by now.
+static __attribute__((noinline)) void tri_refill_unload(const tri_mutator_full *mutator,
+                                                        const struct tri_window *window) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  const struct tri_window *pair = (const struct tri_window *)((uintptr_t)window & ~(uintptr_t)(2 * sizeof *window - 1));
+  if (!window->base || pair[0].base == pair[1].base) return;
+  uint16_t *owner = &space->group_owners[tri_space_granule(space, window->base) >> 6];
+  uint16_t loaded = (uint16_t)(mutator->number | TRI_OWNER_LOADED);
+  tri_compare_exchange_ordered(owner, &loaded, mutator->number);
+}
+
 // In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the
-// count, the base, the mask. The table of owners tells it where to ask.
-static void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group, uint64_t free_slots) {
+// count, the base, the mask. The table of owners tells it where to ask, and before any slot waits.
+static inline __attribute__((always_inline)) void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group,
+                                                                  uint64_t free_slots) {
   struct tri_window *window = refill->window;
+  // Without others nobody asks, and it only costs them a look.
+  if (tri_load_relaxed(&refill->mutator->world->collect.shared)) tri_refill_unload(refill->mutator, window);
   tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
   tri_store_release(&window->base, base);
   window->slot_bytes = refill->class->info->slot_bytes;
   tri_group_own(refill->mutator, refill->class->info, base, group);
+  tri_group_note_loaded(refill->mutator, base);
   tri_store_release(&window->free_slots, free_slots);
 }
 
@@ -324,7 +345,8 @@ static uint32_t tri_refill_run_groups(const tri_refill *refill) {
 static bool tri_refill_group_is_foreign(const tri_refill *refill, const tri_span *span, uint32_t group) {
   const tri_space *space = &refill->mutator->world->collect.spans.space;
   uint64_t granules = (uint64_t)group * refill->class->info->slot_granules;
-  uint16_t owner = tri_load_relaxed(&space->group_owners[(tri_space_granule(space, span->start) >> 6) + granules]);
+  uint16_t owner =
+      tri_owner_number(tri_load_relaxed(&space->group_owners[(tri_space_granule(space, span->start) >> 6) + granules]));
   return owner != 0 && owner != refill->mutator->number;
 }
 

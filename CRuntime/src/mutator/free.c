@@ -59,10 +59,10 @@ bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
   const tri_space *space = &world->collect.spans.space;
   uint32_t group = place->slot / TRI_WINDOW_SLOTS, slot_granules = place->span->slot_bytes >> TRI_GRANULE_LOG2;
   uint64_t word = (tri_space_granule(space, place->span->start) >> 6) + (uint64_t)group * slot_granules;
-  uint32_t number = tri_load_relaxed(&space->group_owners[word]);
-  if (number) {
-    tri_mutator_full *owner = tri_load_acquire(&world->numbered[number - 1]);
-    const struct tri_window *window = tri_mutator_window(&owner->fast, 2 * place->span->class_id);
+  uint16_t owner = tri_load_acquire(&space->group_owners[word]);
+  if (owner & TRI_OWNER_LOADED) {
+    tri_mutator_full *mutator = tri_load_acquire(&world->numbered[tri_owner_number(owner) - 1]);
+    const struct tri_window *window = tri_mutator_window(&mutator->fast, 2 * place->span->class_id);
     if (tri_window_holds(&window[0], place) || tri_window_holds(&window[1], place)) return true;
   }
   return tri_slot_is_orphan(world, place);
@@ -309,7 +309,7 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   uint64_t granule = tri_space_granule(space, (uintptr_t)object), bit = UINT64_C(1) << (granule & 63);
   uint64_t live =
       tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
-  uint32_t owner = tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]);
+  uint32_t owner = tri_owner_number(tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]));
   if (!(live & bit) || owner != mutator->number || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
   if (!tri_span_is_swept(&world->collect.spans, span)) return false;
   tri_free_small(mutator, span, (uintptr_t)object);

@@ -92,7 +92,7 @@ static inline tri_liberty tri_liberty_enter(tri_mutator_full *mutator, const tri
 static inline bool tri_liberty_has(const tri_mutator_full *mutator, tri_liberty liberty, uint64_t granule) {
   if (__builtin_expect(liberty == TRI_LIBERTY_ALL, 1)) return true;
   // Acquire: pairs with the release of whoever takes the group over.
-  uint16_t owner = tri_load_acquire(&mutator->world->collect.spans.space.group_owners[granule >> 6]);
+  uint16_t owner = tri_owner_number(tri_load_acquire(&mutator->world->collect.spans.space.group_owners[granule >> 6]));
   tri_step(TRI_STEP_OWNED);
   return owner == mutator->number && owner;
 }

@@ -80,7 +80,17 @@ typedef struct tri_world {
   uint64_t assist_ns_longest;  // [atomic]
 } tri_world;
 
-enum { TRI_MUTATOR_NUMBERS = UINT16_MAX };
+enum {
+  TRI_MUTATOR_NUMBERS = INT16_MAX,
+  /// In the owner of a group's first word: a window may hold the group, so slots of it may wait there. It is taken back
+  /// when the window goes on, so that frees by others do not look at a window that its owner is allocating from.
+  TRI_OWNER_LOADED = 1 << 15,
+};
+
+/// The number in an entry of group_owners.
+static inline uint16_t tri_owner_number(uint16_t owner) {
+  return owner & TRI_MUTATOR_NUMBERS;
+}
 
 static inline tri_world *tri_world_of_heap(tri_heap *heap) {
   return (tri_world *)(void *)heap;

@@ -50,7 +50,8 @@ typedef struct tri_space {
   uint32_t *page_map;           // [atomic] page -> span index + 1; 0 where nothing lives
   tri_layout_entry *layout_map; // [atomic] block -> entry; 0 where nothing lives
   uint32_t *free_tickets;       // [atomic] block -> what a free there may leave out (span/ticket.h); 0: nothing
-  // [atomic] bitmap word -> number of the mutator that loaded its group in this generation, or 0 (mutator/lone.h)
+  // [atomic] bitmap word -> number of the mutator that loaded its group in this generation, or 0 (mutator/lone.h), and
+  // whether a window may still hold the group (TRI_OWNER_LOADED)
   uint16_t *group_owners;
   struct tri_span *spans;   // indexed by first page / 4: two runs above 32 KiB never share an index
   struct tri_chunk *chunks; // [lock:pages]
