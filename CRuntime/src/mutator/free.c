@@ -309,8 +309,10 @@ static bool tri_free_quickly(tri_mutator_full *mutator, void *object) {
   uint64_t granule = tri_space_granule(space, (uintptr_t)object), bit = UINT64_C(1) << (granule & 63);
   uint64_t live =
       tri_load_relaxed(&space->bits.allocated[granule >> 6]) & ~tri_load_relaxed(&space->bits.freed[granule >> 6]);
-  uint32_t owner = tri_owner_number(tri_load_relaxed(&space->group_owners[tri_space_granule(space, base) >> 6]));
-  if (!(live & bit) || owner != mutator->number || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
+  // It does not wait in a window of its own, as seen above, nor in another's that has left the group.
+  uint16_t owner = tri_load_acquire(&space->group_owners[tri_space_granule(space, base) >> 6]);
+  bool may_wait = owner & TRI_OWNER_LOADED && tri_owner_number(owner) != mutator->number;
+  if (!(live & bit) || may_wait || tri_load_relaxed(&world->collect.spans.orphan_count)) return false;
   if (!tri_span_is_swept(&world->collect.spans, span)) return false;
   tri_free_small(mutator, span, (uintptr_t)object);
   return true;
