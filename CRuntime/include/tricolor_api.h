@@ -83,7 +83,7 @@ bool tri_resize(tri_mutator *mutator, void *object, size_t bytes);
 /// garbage itself: such a one may still be looked at. NULL and the empty object
 /// are ignored. A pointer that is not the start of a live object of this heap, or a second free, stops the
 /// process. During marking the memory is reused only after the cycle. Any attached thread may free; between cycles it
-/// is cheapest, without a locked instruction, where the thread that allocated frees.
+/// is cheapest, without a locked instruction, where the thread that allocated frees; elsewhere it takes one or two.
 void tri_free(tri_mutator *mutator, void *TRI_NULLABLE object);
 /// The one object of size 0: freeing it does nothing, roots and slots may hold it, it is never reclaimed.
 void *tri_empty_object(void);

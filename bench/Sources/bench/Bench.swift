@@ -40,7 +40,7 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Write a report with charts to this file.", valueName: "file"))
   var html: String?
 
-  @Option(help: "Seconds until a single process is killed (default: 60, with --full 300).")
+  @Option(help: "Seconds until a single process is killed (default: 180, with --full 300).")
   var timeLimit: Double?
 
   @Option(help: ArgumentHelp("Folder with the built programs (default: bench/.out).", valueName: "folder"))
@@ -95,7 +95,7 @@ struct Run: ParsableCommand {
     print(machine.header)
     var runner = Runner(
       programs: folders.programs, repetitions: repetitions ?? (full ? 5 : 3),
-      timeLimit: timeLimit ?? (full ? 300 : 60))
+      timeLimit: timeLimit ?? (full ? 300 : 180))
     let results = runner.run(rows, contenders: selected, &problems)
 
     for line in runner.skipped { print(line) }
