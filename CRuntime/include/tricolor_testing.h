@@ -21,7 +21,8 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_SHADE TRI_SWIFT(shade), ///< between finding what an ambiguous word leads to and marking it
   TRI_STEP_BARRIER_FLUSH TRI_SWIFT(barrierFlush),
   TRI_STEP_ASSIST TRI_SWIFT(assist),
-  TRI_STEP_HOLD TRI_SWIFT(hold), ///< at a limit: the thread is about to wait for the cycle
+  TRI_STEP_FORGET TRI_SWIFT(forget), ///< a free has seen that its object is old, and is about to clear the bit in M
+  TRI_STEP_HOLD TRI_SWIFT(hold),     ///< at a limit: the thread is about to wait for the cycle
   TRI_STEP_SAFEPOINT TRI_SWIFT(safepoint),
   TRI_STEP_HANDSHAKE TRI_SWIFT(handshake),
   TRI_STEP_SCAN_STACK TRI_SWIFT(scanStack),
@@ -116,6 +117,8 @@ void tri_testing_change_cpu(void);
 bool tri_testing_ask_for_cycle(tri_heap *heap);
 bool tri_testing_take_request(tri_heap *heap);
 void tri_testing_await_cycle(tri_heap *heap, uint64_t most_ns);
+/// What a full cycle begins with, between cycles and beside mutators (collect/remember.h).
+void tri_testing_forget_marks(tri_heap *heap);
 /// What the first touch of a huge page may take (space/huge_pages.h).
 void tri_testing_set_huge_page_patience_ns(tri_heap *heap, uint64_t ns);
 /// Reads the container's limit again although it is not time.

@@ -54,6 +54,9 @@ private func expectEachOnce(
   if !left.isEmpty { Issue.record("\(left.count) slots of \(bytes) bytes are lost") }
 }
 
+// Of one test, in a process of its own.
+nonisolated(unsafe) private var forgettingHeap: OpaquePointer?
+
 @Suite struct MagazineTests {
   // MARK: Between cycles that keep their marks
 
@@ -88,6 +91,30 @@ private func expectEachOnce(
       mutator.root(left[0])
       heap.collectMinor()
       #expect(heap.isOld(left[0]) && !heap.isOld(left[1]))
+    }
+  }
+
+  @Test(
+    "a free of an old object puts no bits back that a full cycle is just clearing",
+    .enabled(if: tri_testing_has_steps()))
+  func marksForgottenMeanwhile() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap.keepingMarks()
+      try heap.attached { mutator in
+        let head = mutator.list(300)
+        heap.collect(.background)
+        let old = Array(sequence(first: head.pointee!, next: { reference($0) }))
+        #expect(old.allSatisfy { heap.isOld($0) })
+        forgettingHeap = heap.heap
+        tri_testing_set_step_hook { if $0 == .forget { tri_testing_forget_marks(forgettingHeap!) } }
+        // The last one: nobody refers to it from then on.
+        mutator.store(nil, in: old[298], at: 0)
+        tri_free(mutator.pointer, old[299])
+        tri_testing_set_step_hook(nil)
+        #expect(!old[..<299].contains { heap.isOld($0) })
+        heap.collect(.background)
+        #expect(listLength(head.pointee) == 299)
+      }
     }
   }
 

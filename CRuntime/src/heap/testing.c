@@ -192,6 +192,10 @@ bool tri_testing_take_request(tri_heap *heap) {
 void tri_testing_await_cycle(tri_heap *heap, uint64_t most_ns) {
   tri_heap_await_cycle(heap, most_ns);
 }
+void tri_testing_forget_marks(tri_heap *heap) {
+  tri_sweep_finish(&heap->world.collect);
+  tri_marks_forget(&heap->world.collect);
+}
 void tri_testing_set_huge_page_patience_ns(tri_heap *heap, uint64_t ns) {
   heap->world.collect.spans.space.huge_patience_ns = ns;
 }

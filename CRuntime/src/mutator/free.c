@@ -69,22 +69,15 @@ bool tri_slot_waits(tri_world *world, const tri_object_place *place) {
 }
 
 // What is freed is not old any more, nor is what comes to live there; and what it refers to may be freed as well and be
-// used for something else: tri_mark_recover() must not scan it.
+// used for something else: tri_mark_recover() must not scan it. Locked for a lone mutator, too: at liberty or not, a
+// full cycle that is about to begin may be clearing M in phase off (tri_marks_forget), and a word that was read before
+// must not be written back: its old bits would be marks that nobody made.
 static void tri_free_forget(tri_mutator_full *mutator, uintptr_t object) {
   tri_space *space = &mutator->world->collect.spans.space;
   uint64_t granule = tri_space_granule(space, object);
-  if (tri_bit_test(space->bits.marked, granule)) tri_bit_clear(space->bits.marked, granule);
-}
-// The same at liberty, where nobody else writes the word if the mutator is alone.
-static inline void tri_free_forget_at_liberty(tri_mutator_full *mutator, uintptr_t object, tri_liberty liberty) {
-  uint64_t *marked = mutator->world->collect.spans.space.bits.marked;
-  uint64_t granule = (object - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
-  uint64_t *word = &marked[granule >> 6], before = tri_load_relaxed(word), bit = UINT64_C(1) << (granule & 63);
-  if (!(before & bit)) return;
-  if (liberty == TRI_LIBERTY_ALL)
-    tri_store_relaxed(word, before & ~bit);
-  else
-    tri_bit_clear(marked, granule);
+  if (!tri_bit_test(space->bits.marked, granule)) return;
+  tri_step(TRI_STEP_FORGET);
+  tri_bit_clear(space->bits.marked, granule);
 }
 
 // After the F bit: a sweep or refill that sees the flag takes the bit up. From the bit on the span may be given back,
@@ -270,7 +263,7 @@ static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutat
   uint64_t after = before & ~(UINT64_C(1) << (granule & 63));
   // Only starts of objects have a bit.
   if (__builtin_expect(after == before, 0)) return false;
-  if (marks_kept) tri_free_forget_at_liberty(mutator, object, liberty);
+  if (marks_kept) tri_free_forget(mutator, object);
   tri_store_release(word, after);
   magazine->slots[magazine->count++] = object;
   magazine->puts++;

@@ -25,8 +25,7 @@
 //
 // Invariants  group_owners names a mutator only for groups it has loaded, or took over to load them, since the last
 //             sweep of their span; a number belongs to one mutator at a time, and to no other before it is detached.
-//             Bits of M between cycles, where it is the old set, are the lone mutator's in the same way; beside others
-//             they are cleared by locked instructions, as their owners store into old objects.
+//             Not of M: there the collector clears words while mutators run (tri_marks_forget).
 // Callers     explicit free and magazines, phase off, span swept. Nothing between enter and leave takes a lock or calls
 // out.
 #ifndef TRI_MUTATOR_LONE_H
