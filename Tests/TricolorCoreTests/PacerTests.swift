@@ -15,6 +15,7 @@ private struct SimulatedHeap {
   var foundBytes: UInt64 { liveBytes + lateBytes }
   private var lateBytes: UInt64 = 0
   var mutators: UInt32 = 4
+  var cacheBytes: UInt64 = 2 << 20
   var plan = tri_pacing()
 
   init(liveBytes: UInt64, growthPercent: UInt32 = 100, minimumHeapBytes: UInt64 = 4 << 20, limitBytes: UInt64 = 0) {
@@ -31,7 +32,7 @@ private struct SimulatedHeap {
     input.allocated_while_marking_bytes = allocatedWhileMarking
     input.marked_objects = liveBytes / objectBytes
     input.mark_cpu_ns = input.marked_objects * markNsPerObject
-    input.cache_bytes = 2 << 20
+    input.cache_bytes = cacheBytes
     input.mutators = mutators
     return input
   }
@@ -96,13 +97,16 @@ private let mib: UInt64 = 1 << 20
     #expect(heap.plan.goal_bytes == 8 * mib)
   }
 
-  @Test("a lone mutator with nothing alive stays inside half of its cache")
-  func cacheWindow() {
+  @Test(
+    "a lone mutator with nothing alive stays inside half of its cache, of 1 to 2 MiB",
+    arguments: [(0, 1), (mib / 2, 1), (2 * mib, 1), (3 * mib, 1.5), (64 * mib, 2)] as [(UInt64, Double)])
+  func cacheWindow(cacheBytes: UInt64, windowMiB: Double) {
     var heap = SimulatedHeap(liveBytes: 0)
     heap.mutators = 1
+    heap.cacheBytes = cacheBytes
     _ = heap.cycle()
     #expect(heap.plan.inline_cycles)
-    #expect(heap.plan.trigger_bytes == Int64(1 * mib))
+    #expect(heap.plan.trigger_bytes == Int64(windowMiB * Double(mib)))
   }
 
   @Test("the goal stays below the limit")

@@ -19,6 +19,7 @@ enum {
   COUNT_GRAPH_NODES = 200000,
   COUNT_TREE_DEPTH = 17,
   COUNT_SWEPT_OBJECTS = 1 << 20, // of 64 bytes: 64 MiB
+  COUNT_CYCLES = 200,
   COUNT_SWEPT_KEEP_EVERY = 100,
   COUNT_HOLES = 100000,
   COUNT_CHURN_OBJECTS = 20000,
@@ -321,6 +322,13 @@ static uint64_t count_sweep(tri_mutator *m) {
   return COUNT_SWEPT_OBJECTS / ((1 << 20) / sizeof(struct leaf));
 }
 
+// What a cycle costs however little there is to do: a program that keeps next to nothing alive runs one per MiB.
+static uint64_t count_cycles(tri_mutator *m) {
+  (void)m;
+  for (int i = 0; i < COUNT_CYCLES; i++) tri_collect(heap, TRI_MODE_BACKGROUND);
+  return COUNT_CYCLES;
+}
+
 // ---- The table ----
 
 typedef struct counter {
@@ -349,6 +357,7 @@ static const counter counters[] = {
     {"mark-tree", count_make_tree, count_mark, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
     {"sweep-mib", count_make_garbage, count_sweep, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
     {"background-graph", count_make_graph, count_mark_background, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
+    {"background-empty", NULL, count_cycles, NULL, COUNT_CYCLES, TRI_GENERATIONS_AUTOMATIC},
 };
 enum { COUNTERS = sizeof counters / sizeof *counters };
 

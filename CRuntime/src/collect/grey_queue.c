@@ -120,7 +120,7 @@ void tri_grey_share(tri_grey_queue *queue, tri_grey_chunk *chunk) {
   tri_lock_acquire(&queue->lock);
   chunk->next = queue->chunks;
   queue->chunks = chunk;
-  tri_store_relaxed(&queue->chunk_count, queue->chunk_count + 1);
+  tri_store_release(&queue->chunk_count, queue->chunk_count + 1);
   pthread_cond_broadcast(&queue->changed);
   tri_lock_release(&queue->lock);
 }
@@ -137,14 +137,14 @@ void tri_grey_push(tri_grey_queue *queue, tri_grey_chunk **chunk, tri_grey_item 
 
 void tri_grey_worker_begin(tri_grey_queue *queue) {
   tri_lock_acquire(&queue->lock);
-  queue->workers++;
+  tri_store_release(&queue->workers, queue->workers + 1);
   tri_lock_release(&queue->lock);
 }
 
 void tri_grey_worker_end(tri_grey_queue *queue) {
   tri_lock_acquire(&queue->lock);
   TRI_CHECK(queue->workers > 0, "a marking worker ended that never began");
-  queue->workers--;
+  tri_store_release(&queue->workers, queue->workers - 1);
   pthread_cond_broadcast(&queue->changed);
   tri_lock_release(&queue->lock);
 }
@@ -153,17 +153,17 @@ tri_grey_chunk *tri_grey_take(tri_grey_queue *queue, bool wait) {
   tri_lock_acquire(&queue->lock);
   if (wait && !queue->chunks) {
     // Not a worker while waiting: the last one to run dry ends the wait of all.
-    queue->workers--;
+    tri_store_release(&queue->workers, queue->workers - 1);
     if (queue->workers == 0) pthread_cond_broadcast(&queue->changed);
     tri_store_relaxed(&queue->hungry, queue->hungry + 1);
     while (!queue->chunks && queue->workers > 0) tri_lock_wait(&queue->lock, &queue->changed, 0);
     tri_store_relaxed(&queue->hungry, queue->hungry - 1);
-    queue->workers++;
+    tri_store_release(&queue->workers, queue->workers + 1);
   }
   tri_grey_chunk *chunk = queue->chunks;
   if (chunk) {
     queue->chunks = chunk->next;
-    tri_store_relaxed(&queue->chunk_count, queue->chunk_count - 1);
+    tri_store_release(&queue->chunk_count, queue->chunk_count - 1);
   }
   tri_lock_release(&queue->lock);
   return chunk;
@@ -177,17 +177,10 @@ void tri_grey_renew(tri_grey_queue *queue) {
     tri_grey_push_unused_locked(queue, chunk);
   }
   queue->chunks = NULL;
-  queue->workers = 0;
+  tri_store_relaxed(&queue->workers, 0u);
   tri_store_relaxed(&queue->chunk_count, 0u);
   tri_store_relaxed(&queue->overflowed, 0u);
   tri_store_relaxed(&queue->hungry, 0u);
   tri_grey_ask_no_more(queue);
   tri_lock_release(&queue->lock);
-}
-
-bool tri_grey_is_empty(tri_grey_queue *queue) {
-  tri_lock_acquire(&queue->lock);
-  bool empty = !queue->chunks && queue->workers == 0;
-  tri_lock_release(&queue->lock);
-  return empty;
 }

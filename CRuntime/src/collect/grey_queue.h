@@ -49,10 +49,15 @@ typedef struct tri_grey_queue {
   uint32_t single_chunks; // [lock] made one by one
   tri_grey_slab *slab;    // [lock] the one whose chunks are being handed out for the first time
   uint32_t slab_next;     // [lock] its next one
-  uint32_t chunk_count;   // [lock; atomic read] waiting chunks
-  uint32_t workers;       // [lock]
-  uint32_t overflowed;    // [atomic] items were dropped: something marked was not scanned
-  uint32_t hungry;        // [lock; atomic read] workers waiting for a chunk: the others donate
+  union {
+    struct {
+      uint32_t chunk_count; // [lock; atomic read] waiting chunks
+      uint32_t workers;     // [lock; atomic read]
+    };
+    uint64_t busy; // [atomic read] both
+  };
+  uint32_t overflowed; // [atomic] items were dropped: something marked was not scanned
+  uint32_t hungry;     // [lock; atomic read] workers waiting for a chunk: the others donate
   // [atomic] 1: in this cycle a thread that cannot wait found nothing while a worker held what there is. From then on
   // workers leave a chunk here: one that gets no processor holds on to what it has.
   uint32_t asked;
@@ -94,8 +99,10 @@ static inline void tri_grey_ask_no_more(tri_grey_queue *queue) {
 }
 /// In a forked child, or when a mark is given up: nothing is grey, and nobody works.
 void tri_grey_renew(tri_grey_queue *queue);
-/// No chunk and no worker.
-bool tri_grey_is_empty(tri_grey_queue *queue);
+/// No chunk and no worker. One load of both: a worker that shares its last chunk and ends is seen in one or the other.
+static inline bool tri_grey_is_empty(const tri_grey_queue *queue) {
+  return tri_load_acquire(&queue->busy) == 0;
+}
 static inline bool tri_grey_has_overflowed(const tri_grey_queue *queue) {
   return tri_load_relaxed(&queue->overflowed) != 0;
 }

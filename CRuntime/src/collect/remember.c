@@ -17,15 +17,16 @@ void tri_remember_share(tri_collect *collect, tri_grey_chunk **chunk) {
   if (!*chunk) return;
   tri_lock_acquire(&collect->grey.lock);
   (*chunk)->next = collect->remembered;
-  collect->remembered = *chunk;
+  tri_store_release(&collect->remembered, *chunk);
   tri_lock_release(&collect->grey.lock);
   *chunk = NULL;
 }
 
 static tri_grey_chunk *tri_remembered_take_all(tri_collect *collect) {
+  if (!tri_load_acquire(&collect->remembered)) return NULL;
   tri_lock_acquire(&collect->grey.lock);
   tri_grey_chunk *chunks = collect->remembered;
-  collect->remembered = NULL;
+  tri_store_relaxed(&collect->remembered, NULL);
   tri_lock_release(&collect->grey.lock);
   return chunks;
 }

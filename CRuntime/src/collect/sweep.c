@@ -140,9 +140,8 @@ static void tri_sweep_keep_old(tri_bitmaps *bits, uint64_t first_word, uint64_t 
 
 // Its groups are nobody's again: the next refill may load any of them (mutator/lone.h).
 static void tri_sweep_disown(const tri_space *space, const tri_span *span) {
-  typedef uint64_t __attribute__((may_alias)) four_owners;
   uint64_t first = tri_space_granule(space, span->start) >> 6;
-  four_owners *owners = (four_owners *)(void *)&space->group_owners[first];
+  tri_four_owners *owners = (tri_four_owners *)(void *)&space->group_owners[first];
   for (uint64_t four = 0; four < tri_span_bitmap_words(span) / 4; four++) tri_store_relaxed(&owners[four], UINT64_C(0));
 }
 

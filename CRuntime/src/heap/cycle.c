@@ -165,7 +165,8 @@ static void tri_cycle_leave_termination(tri_heap *heap) {
   tri_store_relaxed(&heap->last_was_minor, heap->cycle.minor ? 1u : 0u);
   uint64_t mark_cpu_ns = tri_load_relaxed(&heap->world.collect.mark_cpu_ns);
   tri_store_relaxed(&heap->last_mark_cpu_ns, mark_cpu_ns);
-  tri_store_relaxed(&heap->last_mark_wall_ns, tri_clock_ns() - heap->cycle.mark_ns);
+  heap->cycle.sweep_ns = tri_clock_ns();
+  tri_store_relaxed(&heap->last_mark_wall_ns, heap->cycle.sweep_ns - heap->cycle.mark_ns);
   tri_add_relaxed(&heap->marked_cpu_ns, mark_cpu_ns - heap->cycle.counted_mark_ns);
   heap->cycle.counted_mark_ns = mark_cpu_ns;
 }
@@ -380,7 +381,7 @@ bool tri_cycle_try_finish_marking(tri_heap *heap, uint32_t attempt) {
   tri_grey_queue *grey = &heap->world.collect.grey;
   if (to_the_end) {
     tri_helpers_mark_in_stop(heap);
-  } else {
+  } else if (!tri_grey_is_empty(grey)) {
     tri_grey_worker_begin(grey);
     tri_marker_run(&heap->marker, (uint64_t)TRI_FINISH_BUDGET_OBJECTS << attempt, false);
     tri_grey_worker_end(grey);
@@ -497,7 +498,6 @@ void tri_cycle_begin_sweep(tri_heap *heap) {
   uint64_t *allocated = bits->allocated;
   bits->allocated = bits->marked;
   bits->marked = allocated;
-  heap->cycle.sweep_ns = tri_clock_ns();
   tri_world_end_marking(&heap->world); // the old objects are in another map
   int64_t since = __atomic_exchange_n(&collect->allocated_since_bytes, 0, __ATOMIC_RELAXED);
   int64_t before = heap->cycle.allocated_before_marking_bytes;

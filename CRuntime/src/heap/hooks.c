@@ -26,7 +26,10 @@ tri_status tri_hook_add(tri_heap *heap, tri_clear_function *function, void *cont
       status = TRI_OUT_OF_MEMORY;
     }
   }
-  if (status == TRI_OK) heap->hooks[heap->hook_count++] = (tri_hook){function, context, flags, ++heap->hook_numbers};
+  if (status == TRI_OK) {
+    heap->hooks[heap->hook_count] = (tri_hook){function, context, flags, ++heap->hook_numbers};
+    tri_store_release(&heap->hook_count, heap->hook_count + 1);
+  }
   tri_lock_release(&heap->hooks_lock);
   return status;
 }
@@ -36,7 +39,7 @@ tri_status tri_hook_remove(tri_heap *heap, tri_clear_function *function, void *c
   tri_lock_acquire(&heap->hooks_lock);
   for (size_t index = 0; index < heap->hook_count; index++) {
     if (heap->hooks[index].function != function || heap->hooks[index].context != context) continue;
-    heap->hook_count--;
+    tri_store_release(&heap->hook_count, heap->hook_count - 1);
     memmove(&heap->hooks[index], &heap->hooks[index + 1], (heap->hook_count - index) * sizeof *heap->hooks);
     status = TRI_OK;
     break;
@@ -48,6 +51,7 @@ tri_status tri_hook_remove(tri_heap *heap, tri_clear_function *function, void *c
 // The first hook added after number `after`. By number, not position: a hook may remove itself or others.
 static bool tri_hook_next(tri_heap *heap, uint64_t after, tri_hook *out_hook) {
   bool found = false;
+  if (tri_load_acquire(&heap->hook_count) == 0) return false;
   tri_lock_acquire(&heap->hooks_lock);
   for (size_t index = 0; index < heap->hook_count && !found; index++) {
     if (heap->hooks[index].number <= after) continue;
@@ -61,6 +65,7 @@ static bool tri_hook_next(tri_heap *heap, uint64_t after, tri_hook *out_hook) {
 void tri_cycle_run_hooks(tri_heap *heap, tri_mode mode, bool needing_stop) {
   tri_assert_phase(&heap->world.collect, TRI_PHASE_OFF);
   tri_hook hook;
+  if (tri_load_acquire(&heap->hook_count) == 0) return;
   // One at a time and without the lock: a hook may add or remove hooks. What it adds runs in the next cycle.
   tri_lock_acquire(&heap->hooks_lock);
   uint64_t last = heap->hook_numbers;

@@ -215,8 +215,12 @@ static void tri_group_own(const tri_mutator_full *mutator, const tri_size_class_
   const tri_space *space = &mutator->world->collect.spans.space;
   uint16_t *owners = &space->group_owners[tri_space_granule(space, base) >> 6];
   uint32_t slots = tri_group_slots(info->slots, group);
-  if (info->slot_starts) {
-    uint32_t words = slots == TRI_WINDOW_SLOTS ? info->slot_granules : (slots * info->slot_granules + 63) / 64;
+  if (slots == TRI_WINDOW_SLOTS && info->slot_starts && info->slot_granules % 4 == 0) {
+    tri_four_owners four = mutator->number * UINT64_C(0x0001000100010001);
+    for (uint32_t word = 0; word < info->slot_granules; word += 4)
+      tri_store_release((tri_four_owners *)(void *)&owners[word], four);
+  } else if (info->slot_starts) {
+    uint32_t words = (slots * info->slot_granules + 63) / 64;
     for (uint32_t word = 0; word < words; word++) tri_store_release(&owners[word], mutator->number);
   } else {
     for (uint32_t slot = 0; slot < slots; slot++)

@@ -35,7 +35,7 @@ tri_status tri_fiber_add(tri_heap *heap, void *low, void *high, tri_fiber **out_
   tri_lock_acquire(&world->fibers_lock);
   fiber->next = world->fibers;
   if (fiber->next) fiber->next->previous = fiber;
-  world->fibers = fiber;
+  tri_store_release(&world->fibers, fiber);
   tri_lock_release(&world->fibers_lock);
   *out_fiber = fiber;
   return TRI_OK;
@@ -71,6 +71,7 @@ static void tri_fiber_blacken_locked(tri_fiber *fiber) {
 
 void tri_fibers_shade(tri_world *world) {
   TRI_CHECK(tri_phase_barrier_is_on(tri_load_relaxed(&world->collect.phase)), "fibers are scanned in phase off");
+  if (!tri_load_acquire(&world->fibers)) return;
   tri_lock_acquire(&world->fibers_lock);
   for (tri_fiber *fiber = world->fibers; fiber; fiber = fiber->next)
     if (!fiber->runner) tri_fiber_blacken_locked(fiber);
@@ -89,6 +90,7 @@ void tri_fibers_each_root(tri_world *world, tri_each_word *each, void *context) 
 }
 
 void tri_fibers_assert_black(tri_world *world) {
+  if (!tri_load_acquire(&world->fibers)) return;
   tri_lock_acquire(&world->fibers_lock);
   for (const tri_fiber *fiber = world->fibers; fiber; fiber = fiber->next)
     TRI_CHECK(fiber->runner || fiber->scanned == tri_load_relaxed(&world->scan_epoch),
@@ -172,7 +174,7 @@ tri_status tri_fiber_remove(tri_heap *heap, tri_fiber *fiber) {
     if (fiber->previous)
       fiber->previous->next = fiber->next;
     else
-      world->fibers = fiber->next;
+      tri_store_release(&world->fibers, fiber->next);
     if (fiber->next) fiber->next->previous = fiber->previous;
     fiber->world = NULL;
     tri_meta_free(&world->collect.spans.space.meta, fiber, sizeof *fiber);

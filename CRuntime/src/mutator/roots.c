@@ -322,7 +322,7 @@ tri_status tri_pool_make(tri_heap *heap, uint32_t flags, tri_pool **out_pool) {
   tri_lock_acquire(&roots->lock);
   pool->next = roots->pools;
   if (pool->next) pool->next->previous = pool;
-  roots->pools = pool;
+  tri_store_release(&roots->pools, pool);
   tri_lock_release(&roots->lock);
   *out_pool = pool;
   return TRI_OK;
@@ -377,7 +377,7 @@ void tri_pool_free(tri_heap *heap, tri_pool *pool) {
   if (pool->previous)
     pool->previous->next = pool->next;
   else
-    roots->pools = pool->next;
+    tri_store_release(&roots->pools, pool->next);
   if (pool->next) pool->next->previous = pool->previous;
   tri_meta_free(roots->meta, pool->slots, pool->capacity * sizeof *pool->slots);
   tri_meta_free(roots->meta, pool->victims, pool->victim_capacity * sizeof *pool->victims);
@@ -402,6 +402,7 @@ static void tri_pool_clear_locked(struct tri_pool *pool, bool drop_victims) {
 }
 
 void tri_roots_clear_pools(tri_roots *roots, bool drop_victims) {
+  if (!tri_load_acquire(&roots->pools)) return;
   tri_lock_acquire(&roots->lock);
   for (struct tri_pool *pool = roots->pools; pool; pool = pool->next) tri_pool_clear_locked(pool, drop_victims);
   tri_lock_release(&roots->lock);

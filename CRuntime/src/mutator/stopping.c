@@ -39,10 +39,11 @@ void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   world->stopping = true;
   world->stopper_token = tri_thread_token();
   tri_world_request_stop_locked(world);
+  bool waits = world->awaited != 0;
   while (world->awaited)
     tri_world_await_locked(world, tri_world_any_awaited_locked(world), world->stops.current.requested_ns,
                            &next_warning_ms, "stop");
-  world->stops.current.stopped_ns = tri_clock_ns();
+  world->stops.current.stopped_ns = waits ? tri_clock_ns() : world->stops.current.requested_ns;
   TRI_CHECK(world->still + (world->stopper != NULL) == world->mutator_count,
             "the world counts as stopped with %u mutators standing still of %u", world->still, world->mutator_count);
   world->stopped = true;

@@ -40,6 +40,9 @@ typedef struct tri_scavenge_plan {
   void (*wish)(struct tri_space *space, uint64_t when_ns); // [const] asks for a look then; no lock is held
 } tri_scavenge_plan;
 
+/// Entries of group_owners that lie side by side, four at a time.
+typedef uint64_t __attribute__((may_alias)) tri_four_owners;
+
 typedef struct tri_space {
   uintptr_t start;             // [const] first byte of the heap, chunk-aligned
   uint64_t reserved_bytes;     // [const] of the heap alone, whole chunks
