@@ -4,8 +4,8 @@
 
 #include <pthread.h>
 
+#include "collect/sweep.h"
 #include "heap/limits.h"
-#include "mutator/alloc.h"
 #include "mutator/fiber.h"
 #include "mutator/scan.h"
 #include "mutator/world.h"

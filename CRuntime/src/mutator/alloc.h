@@ -1,13 +1,14 @@
-// Allocation, the slow half: refill a window, take pages for a large object, and everything rare that hangs off an
-// empty window: the phase assertion (S7), polls, the trigger (S17), assists, sweeping, growth.
+// Allocation, the slow half: entries for every size, layout and alignment.
 //
-// Invariants  a refill contains no safepoint once it has looked at the phase: either its slots are set in M too, or
-//             marking cannot begin before this mutator has acknowledged the barrier and marked them itself.
 // Callers     the inline paths of tricolor_fast.h and the API.
+// Not here    what is inline (tricolor_fast.h) and its empty windows (empty_window.c), where slots come from
+// (refill.h),
+//             what every allocation passes (gate.h).
 #ifndef TRI_MUTATOR_ALLOC_H
 #define TRI_MUTATOR_ALLOC_H
 
-#include "collect/sweep.h"
+#include <string.h>
+
 #include "mutator/world.h"
 
 /// Zeroes a slot of a size that windows are zeroed ahead for, by stores that overlap.
@@ -30,6 +31,13 @@ static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, 
     tri_slot_zero_ahead(slot, slot_bytes);
 }
 _Static_assert(TRI_ZERO_AHEAD_BYTES_MAX <= 128, "two stretches of 64 bytes cover every slot zeroed ahead");
+
+/// Zeroes what of an object may hold references.
+static inline void *tri_zero_references(uintptr_t object, const tri_layout *layout, uint32_t slot_bytes) {
+  if (layout->reference_bytes)
+    memset((void *)object, 0, layout->reference_bytes < slot_bytes ? layout->reference_bytes : slot_bytes);
+  return (void *)object;
+}
 
 /// An object of 1 to 32 KiB from the right window, zeroed unless `uninitialized`. NULL: see *out_status.
 void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool uninitialized, tri_status *out_status);

@@ -10,6 +10,7 @@
 
 #include "base/callback.h"
 #include "base/step.h"
+#include "collect/sweep.h"
 #include "mutator/alloc.h"
 #include "mutator/magazine.h"
 #include "span/ticket.h"

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/step.h"
+#include "collect/sweep.h"
 #include "mutator/alloc.h"
 
 // What a marker may look at must be zero before it is part of the object.

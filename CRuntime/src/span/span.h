@@ -11,7 +11,7 @@
 //             (TRI_ENTRY_MIXED for large ones).
 //             A span on its class's list has been swept in this generation and has a group not yet claimed.
 // Callers     making: allocation slow paths. Retiring: sweeps, tri_free of a large object.
-// Not here    which slots are free (refill, mutator/alloc.c), what is alive (collect/sweep.h).
+// Not here    which slots are free (mutator/claim.h), what is alive (collect/sweep.h).
 #ifndef TRI_SPAN_SPAN_H
 #define TRI_SPAN_SPAN_H
 
