@@ -35,6 +35,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
   TRI_STEP_SHARE_PARTS TRI_SWIFT(shareParts), ///< what is left of a long object is about to be shared
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
+  TRI_STEP_SWEEP_SPAN TRI_SWIFT(sweepSpan), ///< the bits of a small span are swept, its place on a list comes next
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
   TRI_STEP_SCAVENGE TRI_SWIFT(scavenge), ///< pages of a chunk are held; only the scavenge lock is
@@ -98,6 +99,8 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_TICKET TRI_SWIFT(ticket),              ///< a block with a ticket of a span that is not lent
   TRI_BREAK_TICKET_FREED TRI_SWIFT(ticketFreed),   ///< an F bit in a block with a ticket
   TRI_BREAK_GROUP_OWNER TRI_SWIFT(groupOwner),     ///< the last group of a span belongs to a mutator that never had it
+  TRI_BREAK_SPAN_LIST TRI_SWIFT(spanList),         ///< a span whose successor on its class's list is itself
+  TRI_BREAK_SPAN_LISTED TRI_SWIFT(spanListed),     ///< a span on a list that does not know of it
 } tri_break;
 void tri_testing_break(tri_heap *heap, tri_break what);
 /// The files of control groups are looked for below this directory, as of now; NULL: where they are.

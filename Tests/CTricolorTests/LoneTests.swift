@@ -124,7 +124,8 @@ private final class Box: @unchecked Sendable {
           TestThread {
             try! heap.attached { mutator in
               for object in box.takeAll() { tri_free(mutator.pointer, object) }
-              let own = (0..<20).map { _ in mutator.leaf(slotBytes) }
+              // In the scope: a cycle may come between two of them.
+              let own = (0..<20).map { _ in mutator.root(mutator.leaf(slotBytes)).pointee! }
               for object in own {
                 memset(object, 0x7f, slotBytes)
                 tri_free(mutator.pointer, object)
@@ -301,8 +302,11 @@ private final class Box: @unchecked Sendable {
       Seen.heap = heap.heap
       let leaving = Flag()
       let ready = Flag()
+      let beside = Flag()
       let owner = TestThread {
         try! heap.attached { mutator in
+          // Alone it need not ask whose a group is.
+          _ = beside.wait()
           // A whole span and more, of which nearly all is freed: it is worth another walk, by this thread.
           let objects = (0..<4000).map { _ in mutator.leaf(slotBytes) }
           let last = objects[200]
@@ -325,6 +329,7 @@ private final class Box: @unchecked Sendable {
         }
       }
       try heap.attached { mutator in
+        beside.set()
         _ = ready.wait()
         _ = eventually { Seen.flag.isSet }
         // More than there is in its own groups, and in new spans it does not look first.
@@ -340,6 +345,51 @@ private final class Box: @unchecked Sendable {
         tri_blocking_end(mutator.pointer)
         tri_testing_set_step_hook(nil)
         tri_testing_verify(heap.heap)
+      }
+    }
+  }
+
+  @Test("who frees in a span that is being swept puts it on no list: the sweep is about to", arguments: [false, true])
+  func freesBesideTheSweep(_ isMinor: Bool) async {
+    await #expect(processExitsWith: .success) { [isMinor] in
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      let heap = try TestHeap {
+        $0.checkmark = 0
+        $0.generations = isMinor ? .always : .off
+      }
+      let herd = Herd(5000, owner: 1)
+      #expect(tri_root_add_range(heap.heap, herd.roots, 5000, 0) == .ok)
+      try heap.attached { mutator in
+        // Full spans, which are on no list.
+        herd.fill(mutator)
+        let span = address(herd.objects[0]) >> 16
+        let first = (0..<5000).filter { address(herd.roots[$0]!) >> 16 == span }
+        precondition(first.count > 1000, "the objects of a span do not lie together")
+        // One dies: a full cycle finds that out.
+        heap.collect(.background)
+        _ = herd.take(first[0])
+        tri_testing_set_step_hook { point in
+          guard point == .sweepSpan && !Seen.flag.isSet else { return }
+          Seen.flag.set()
+          // Until the other has freed so much that the span would be worth another walk.
+          _ = eventually { Seen.count.count > 0 }
+        }
+        let cycle = TestThread { heap.collector.gc(.background, triggered: true) }
+        tri_blocking_begin(mutator.pointer)
+        precondition(eventually { Seen.flag.isSet }, "no span is swept")
+        tri_blocking_end(mutator.pointer)
+        for index in first[1...800] { tri_free(mutator.pointer, herd.take(index)!) }
+        Seen.count.add()
+        tri_blocking_begin(mutator.pointer)
+        cycle.join()
+        tri_blocking_end(mutator.pointer)
+        tri_testing_set_step_hook(nil)
+        tri_testing_verify(heap.heap)
+        herd.fill(mutator)
+        precondition(Set(herd.objects.map { address($0) }).count == 5000, "a slot belongs to two")
+        herd.takeAll()
+        precondition(herd.isSound, "an object was written to by another")
       }
     }
   }

@@ -42,6 +42,22 @@ import Testing
     expect(result, says: "free page", "has bits set")
   }
 
+  @Test("a list of spans that leads around in a circle")
+  func spanList() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakAndVerify(.spanList)
+    }
+    expect(result, says: "a list of spans with free slots leads around in a circle")
+  }
+
+  @Test("a span on a list that it does not know of")
+  func spanListed() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      VerifyCrashTests.breakAndVerify(.spanListed)
+    }
+    expect(result, says: "is on a list of its spans with free slots, and says otherwise")
+  }
+
   @Test("a page that leads to the wrong span")
   func pageMap() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -281,19 +281,25 @@ static void tri_sweep_check_unchanged(const tri_collect *collect, const tri_span
             tri_span_index(&collect->spans, span), live, span->live_slots);
 }
 
+// Last, and under the lock of the class: from here on a mutator that frees may put the span on a list, and another may
+// walk it.
+static void tri_sweep_publish_locked(const tri_collect *collect, tri_span *span) {
+  tri_store_release(&span->sweep_generation, collect->sweep.generation);
+}
+
 static void tri_sweep_unchanged_span(tri_collect *collect, tri_span *span, tri_sweep_tally *tally) {
   tri_sweep_check_unchanged(collect, span);
   tally->live_objects += span->live_slots;
   tally->live_bytes += (uint64_t)span->live_slots * span->slot_bytes;
   tri_sweep_disown(&collect->spans.space, span);
-  tri_store_release(&span->sweep_generation, collect->sweep.generation);
-  if (span->live_slots == span->slots) return;
+  tri_step(TRI_STEP_SWEEP_SPAN);
   tri_span_class *class = tri_spans_class_by_id(&collect->spans, span->class_id);
   tri_lock_acquire(&class->lock);
   span->walker = 0;
   span->walked = false;
   tri_store_relaxed(&span->listed, (uint8_t)0);
-  tri_span_list_locked(collect, class, span);
+  if (span->live_slots < span->slots) tri_span_list_locked(collect, class, span);
+  tri_sweep_publish_locked(collect, span);
   tri_lock_release(&class->lock);
 }
 
@@ -318,14 +324,15 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   span->live_slots = live;
   if (tri_load_relaxed(&span->lent)) tri_tickets_void(spans, span);
   tri_store_relaxed(&span->lent, (uint8_t)0);
-  if (!large) tri_sweep_disown(&spans->space, span);
-  tri_store_release(&span->sweep_generation, collect->sweep.generation);
   if (large) {
+    tri_store_release(&span->sweep_generation, collect->sweep.generation);
     if (live) return;
     tally->freed_pages += span->page_count;
     tri_span_retire(spans, span);
     return;
   }
+  tri_sweep_disown(&spans->space, span);
+  tri_step(TRI_STEP_SWEEP_SPAN);
   tri_span_class *class = tri_spans_class_by_id(spans, span->class_id);
   tri_lock_acquire(&class->lock);
   bool kept = live > 0 || tri_sweep_keep_empty_locked(collect, class, span);
@@ -337,6 +344,7 @@ static void tri_sweep_span(tri_collect *collect, tri_span *span, tri_sweep_tally
   span->walked = false;
   tri_store_relaxed(&span->listed, (uint8_t)0);
   if (kept && live < span->slots) tri_span_list_locked(collect, class, span);
+  tri_sweep_publish_locked(collect, span);
   tri_lock_release(&class->lock);
   if (!kept) tri_span_retire(spans, span);
 }

@@ -21,7 +21,8 @@
 // Invariants  a span is swept exactly once per generation, by whoever claimed its part; a swept span's words of the
 //             old map are zero, or a part of what is alive; a span whose class has a destroy callback is not refilled
 //             before its dead slots were destroyed, because only swept spans are on lists; nor one with ties before
-//             those of its dead objects ended (ties.h).
+//             those of its dead objects ended (ties.h). A small span counts as swept once its place on a list is
+//             settled: until then who frees in it puts it on none.
 // Callers     phase off only (S8). The stop: tri_sweep_begin().
 #ifndef TRI_COLLECT_SWEEP_H
 #define TRI_COLLECT_SWEEP_H

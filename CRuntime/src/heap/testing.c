@@ -95,6 +95,18 @@ static tri_span *tri_testing_any_span(tri_heap *heap) {
   tri_fatal("there is no span to break");
 }
 
+// A span with free slots that a refill would find.
+static tri_span *tri_testing_listed_span(tri_heap *heap) {
+  tri_spans *spans = &heap->world.collect.spans;
+  for (uint32_t id = 1; id < spans->class_count; id++)
+    for (int list = 0; list < TRI_FULLNESS_LISTS; list++) {
+      const tri_span_class *class = tri_spans_class_by_id(spans, id);
+      if (class->list_generation == spans->sweep_generation && class->partial[list])
+        return tri_span_by_index(spans, class->partial[list] - 1);
+    }
+  tri_fatal("no span is on a list");
+}
+
 void tri_testing_break(tri_heap *heap, tri_break what) {
   tri_collect *collect = &heap->world.collect;
   switch (what) {
@@ -149,6 +161,12 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     tri_bit_set(collect->spans.space.bits.freed, tri_space_granule(&collect->spans.space, span->start));
     return;
   }
+  case TRI_BREAK_SPAN_LIST: {
+    tri_span *span = tri_testing_listed_span(heap);
+    span->next = tri_span_index(&collect->spans, span) + 1;
+    return;
+  }
+  case TRI_BREAK_SPAN_LISTED: tri_testing_listed_span(heap)->listed = 0; return;
   case TRI_BREAK_GROUP_OWNER: {
     const tri_span *span = tri_testing_any_span(heap);
     uint64_t group = (span->slots - 1) / TRI_WINDOW_SLOTS;

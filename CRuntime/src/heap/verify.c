@@ -89,6 +89,32 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
             tri_span_index(&collect->spans, span), bits, starts);
 }
 
+// Every span once, and each knows that it is there: one that was put on a list again would make a circle of it.
+static void tri_verify_list(tri_spans *spans, const tri_span_class *class, uint32_t first) {
+  uint32_t left = tri_load_relaxed(&spans->span_count);
+  for (uint32_t at = first; at; left--) {
+    const tri_span *span = tri_span_by_index(spans, at - 1);
+    TRI_CHECK(left, "class %u: a list of spans with free slots leads around in a circle", class->id);
+    TRI_CHECK(span->listed && span->state == TRI_SPAN_SMALL && span->class_id == class->id,
+              "class %u: span %u is on a list of its spans with free slots, and says otherwise", class->id, at - 1);
+    TRI_CHECK(tri_span_is_swept(spans, span), "class %u: span %u is on a list and not swept", class->id, at - 1);
+    at = span->next;
+  }
+}
+
+// Those of an earlier generation are void.
+static void tri_verify_lists(tri_spans *spans) {
+  uint32_t count = tri_load_acquire(&spans->class_count);
+  for (uint32_t id = 1; id < count; id++) {
+    tri_span_class *class = tri_spans_class_by_id(spans, id);
+    tri_lock_acquire(&class->lock);
+    bool current = class->list_generation == tri_load_relaxed(&spans->sweep_generation);
+    for (int list = 0; list < TRI_FULLNESS_LISTS && current; list++)
+      tri_verify_list(spans, class, class->partial[list]);
+    tri_lock_release(&class->lock);
+  }
+}
+
 // Ephemerons run to a fixpoint before marking ends.
 static void tri_verify_ephemeron(void *context, uintptr_t key, uintptr_t value) {
   const tri_space *space = &((const tri_collect *)context)->spans.space;
@@ -112,6 +138,7 @@ void tri_verify(tri_heap *heap) {
   if (!tri_phase_barrier_is_on(tri_load_relaxed(&collect->phase))) tri_verify_nothing_grey(heap);
   tri_pages_check(&spans->space);
   tri_verify_windows(heap);
+  tri_verify_lists(spans);
   if (!tri_sweep_is_running(collect)) tri_ties_check(collect);
   bool marked = tri_load_relaxed(&collect->phase) == TRI_PHASE_MARK_TERMINATION;
   uint64_t pages = spans->space.committed_bytes >> TRI_PAGE_LOG2, span_count = 0;
