@@ -35,6 +35,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
   TRI_STEP_SHARE_PARTS TRI_SWIFT(shareParts), ///< what is left of a long object is about to be shared
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
+  TRI_STEP_ASIDE TRI_SWIFT(stepAside),      ///< a mutator leaves its CPU for a moment
   TRI_STEP_SWEEP_SPAN TRI_SWIFT(sweepSpan), ///< the bits of a small span are swept, its place on a list comes next
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),
@@ -114,6 +115,13 @@ uint32_t tri_testing_cpu_count(void);
 uint32_t tri_testing_share_permille(uint32_t cpus, int64_t loan_objects, int64_t pool_objects);
 bool tri_testing_fills_cpus(tri_heap *heap, uint32_t cpus);
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns);
+/// Where a mutator is taken to run, as if it had noted that (mutator/placement.h); and the collector thread, as if on
+/// CPU `own`, + 1 each: about to rest, how many mutators it asks to step aside; and after the rest.
+void tri_testing_set_cpu(tri_mutator *mutator, uint32_t cpu);
+uint32_t tri_testing_cpu(tri_mutator *mutator);
+uint32_t tri_testing_spread(tri_heap *heap, uint32_t own);
+void tri_testing_end_rest(tri_heap *heap);
+bool tri_testing_has_mutator_on(tri_heap *heap, uint32_t cpu);
 /// What it does after one: the calling thread goes on on another CPU.
 void tri_testing_change_cpu(void);
 /// Asking for a background cycle, taking the request, waiting for the cycle's end (heap/trigger.h).

@@ -5,6 +5,8 @@ import CTricolor.Testing
 import Testing
 import TricolorCore
 
+private final class Guest: @unchecked Sendable { var mutator: TestMutator? }
+
 @Suite("the share of background marking")
 struct ShareTests {
   private func due(_ permille: UInt32, ofMs wall: Double, used cpu: Double) -> Double {
@@ -82,6 +84,99 @@ struct ShareTests {
       tri_blocking_end(mutator.pointer)
       done.set()
       other.join()
+    }
+  }
+
+  /// Two mutators that the collector thread takes to be on CPU 1 of two; the second polls while told to.
+  private func twoOnOneCPU(_ body: (TestHeap, TestMutator, TestMutator) throws -> Void) throws {
+    let heap = try TestHeap()
+    let guest = Guest()
+    let (ready, done) = (Flag(), Flag())
+    try heap.attached { mutator in
+      let other = TestThread {
+        try! heap.attached { other in
+          guest.mutator = other
+          ready.set()
+          _ = done.wait()
+        }
+      }
+      _ = ready.wait()
+      tri_testing_set_cpu(mutator.pointer, 1)
+      tri_testing_set_cpu(guest.mutator!.pointer, 1)
+      try body(heap, mutator, guest.mutator!)
+      done.set()
+      other.join()
+    }
+  }
+
+  @Test("of two on one CPU each is asked to step aside while the collector thread leaves another idle, and one does")
+  func stepsAside() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      tri_testing_set_step_hook { point in if point == .stepAside { Seen.count.add() } }
+      try ShareTests().twoOnOneCPU { heap, mutator, other in
+        precondition(tri_testing_spread(heap.heap, 2) == 2)
+        precondition(mutator.pointer.pointee.request != 0 && other.pointer.pointee.request != 0)
+        tri_safepoint(mutator.pointer)
+        precondition(Seen.count.count == 1 && mutator.pointer.pointee.request == 0)
+        // One is enough; and when the rest is over it is too late.
+        precondition(tri_testing_spread(heap.heap, 2) == 2)
+        tri_testing_end_rest(heap.heap)
+        tri_safepoint(mutator.pointer)
+        precondition(Seen.count.count == 1 && mutator.pointer.pointee.request == 0)
+      }
+    }
+  }
+
+  @Test(
+    "nobody is asked where the collector thread's CPU has a mutator, or every mutator one of its own, or none is known")
+  func staysWhereItIs() throws {
+    try twoOnOneCPU { heap, mutator, other in
+      #expect(tri_testing_has_mutator_on(heap.heap, 1) && !tri_testing_has_mutator_on(heap.heap, 2))
+      #expect(tri_testing_spread(heap.heap, 1) == 0)
+      #expect(tri_testing_spread(heap.heap, 0) == 0)
+      tri_testing_set_cpu(other.pointer, 3)
+      #expect(tri_testing_spread(heap.heap, 2) == 0)
+      tri_testing_set_cpu(mutator.pointer, 0)
+      tri_testing_set_cpu(other.pointer, 0)
+      #expect(tri_testing_spread(heap.heap, 2) == 0)
+      tri_testing_set_cpu(mutator.pointer, 1)
+      tri_testing_set_cpu(other.pointer, 1)
+      // In a blocking region it wants none.
+      tri_blocking_begin(mutator.pointer)
+      #expect(tri_testing_spread(heap.heap, 2) == 0)
+      tri_blocking_end(mutator.pointer)
+      #expect(mutator.pointer.pointee.request == 0 && other.pointer.pointee.request == 0)
+    }
+  }
+
+  @Test("a mutator notes its CPU when it allocates while marking")
+  func notesCPU() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      let heap = try TestHeap { $0.checkmark = 0 }
+      try heap.attached { mutator in
+        _ = mutator.list(100_000)
+        for _ in 0..<10_000 { _ = mutator.leaf(64) }
+        precondition(tri_testing_cpu(mutator.pointer) == 0, "it asks for its CPU all the time")
+        Seen.mutators = [mutator.pointer]
+        // Beside a cycle that waits for it in the middle of its mark.
+        tri_testing_set_step_hook { point in
+          if point == .markBatch { _ = eventually { tri_testing_cpu(Seen.mutators[0]) != 0 } }
+        }
+        let cycle = TestThread { heap.collector.gc(.background) }
+        precondition(
+          eventually {
+            for _ in 0..<100 { _ = mutator.leaf(64) }
+            return tri_testing_cpu(mutator.pointer) != 0
+          }, "it did not note its CPU")
+        tri_blocking_begin(mutator.pointer)
+        cycle.join()
+        tri_blocking_end(mutator.pointer)
+        tri_testing_set_step_hook(nil)
+      }
     }
   }
 

@@ -5,6 +5,7 @@
 #include "heap/heap.h"
 #include "heap/trigger.h"
 #include "heap/verify.h"
+#include "mutator/placement.h"
 #include "mutator/share.h"
 #include "os/cgroup.h"
 #include "os/vm.h"
@@ -197,6 +198,21 @@ bool tri_testing_fills_cpus(tri_heap *heap, uint32_t cpus) {
 }
 uint64_t tri_testing_share_due_ns(uint32_t permille, uint64_t wall_ns, uint64_t cpu_ns) {
   return tri_share_due_ns(permille, wall_ns, cpu_ns);
+}
+void tri_testing_set_cpu(tri_mutator *mutator, uint32_t cpu) {
+  tri_store_relaxed(&tri_mutator_of(mutator)->cpu, cpu);
+}
+uint32_t tri_testing_cpu(tri_mutator *mutator) {
+  return tri_load_relaxed(&tri_mutator_of(mutator)->cpu);
+}
+uint32_t tri_testing_spread(tri_heap *heap, uint32_t own) {
+  return tri_world_spread(&heap->world, own);
+}
+void tri_testing_end_rest(tri_heap *heap) {
+  tri_world_end_rest(&heap->world);
+}
+bool tri_testing_has_mutator_on(tri_heap *heap, uint32_t cpu) {
+  return tri_world_has_mutator_on(&heap->world, cpu);
 }
 void tri_testing_change_cpu(void) {
   tri_thread_change_cpu();

@@ -91,7 +91,7 @@ static void tri_verify_objects(const tri_collect *collect, const tri_span *span,
 
 // Every span once, and each knows that it is there: one that was put on a list again would make a circle of it.
 static void tri_verify_list(tri_spans *spans, const tri_span_class *class, uint32_t first) {
-  uint32_t left = tri_load_relaxed(&spans->span_count);
+  uint64_t left = tri_load_relaxed(&spans->span_count);
   for (uint32_t at = first; at; left--) {
     const tri_span *span = tri_span_by_index(spans, at - 1);
     TRI_CHECK(left, "class %u: a list of spans with free slots leads around in a circle", class->id);

@@ -65,7 +65,7 @@ uint64_t tri_assist_marker_run(tri_world *world, tri_marker *marker, uint64_t bu
     scanned += tri_marker_run_paced(marker, budget_objects - scanned, true, &pace.pace);
     // What it had is shared when a run ends: others may go on with it.
     if (!share || !share->rest_ns) return scanned;
-    tri_share_rest(share);
+    tri_share_rest(share, world);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "base/step.h"
 #include "collect/sweep.h"
 #include "mutator/assist.h"
+#include "mutator/placement.h"
 #include "mutator/safepoint.h"
 
 void tri_allocation_check_phase(const tri_mutator_full *mutator) {
@@ -72,7 +73,10 @@ void tri_allocation_account(tri_mutator_full *mutator, uint64_t bytes) {
     tri_pay_sweep_debt(mutator, mutator->unaccounted_bytes);
     tri_allocation_add(mutator);
   }
-  if (mutator->fast.barrier & TRI_SHADES_ANY) tri_assist(mutator, bytes);
+  if (mutator->fast.barrier & TRI_SHADES_ANY) {
+    tri_mutator_note_cpu(mutator);
+    tri_assist(mutator, bytes);
+  }
 }
 
 void tri_external_bytes_add(tri_mutator *mutator, int64_t delta) {

@@ -2,6 +2,7 @@
 
 #include "base/step.h"
 #include "mutator/handshake.h"
+#include "mutator/placement.h"
 #include "mutator/states.h"
 #include "mutator/thread_mutators.h"
 
@@ -79,6 +80,7 @@ static void tri_mutator_come_by(void *context, uintptr_t stack_pointer) {
   tri_lock_acquire(&world->lock);
   while (tri_load_ordered(&mutator->fast.request)) {
     if (mutator->handshake) tri_mutator_run_handshake_locked(mutator);
+    if (tri_load_relaxed(&mutator->fast.request) & TRI_REQUEST_STEP_ASIDE) tri_mutator_step_aside_locked(mutator);
     if (!world->stopping) {
       // Of a stop that did not wait for this thread: a fork's, while it runs a cycle.
       tri_mutator_make_up_locked(mutator);

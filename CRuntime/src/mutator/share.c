@@ -1,6 +1,6 @@
 #include "mutator/share.h"
 
-#include "mutator/states.h"
+#include "mutator/placement.h"
 #include "os/thread.h"
 
 enum {
@@ -52,10 +52,9 @@ bool tri_share_is_used_up(tri_share *share, tri_world *world) {
   return share->rest_ns != 0;
 }
 
-void tri_share_rest(tri_share *share) {
+void tri_share_rest(tri_share *share, tri_world *world) {
+  tri_world_begin_rest(world);
   tri_thread_sleep(share->rest_ns);
-  // The scheduler would leave this thread where it was, beside the same mutator each time: that one would lose its CPU
-  // while the others lose nothing.
-  tri_thread_change_cpu();
+  tri_world_end_rest(world);
   share->rest_ns = 0;
 }

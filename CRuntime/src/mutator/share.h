@@ -2,9 +2,10 @@
 //
 // Below four CPUs marking beside mutators takes a part of one. Idle CPUs are nobody's loss: while fewer mutators run
 // than there are CPUs the thread marks on. Else it rests in naps until what it used is its share of the time that went
-// by, and goes on on the next CPU. The share is a tenth of the CPUs while marking is as far as the pacer planned
-// (assist.h: the pool of credit holds the loan), and all of one by the time the loan is used up, when allocating
-// threads would have to mark. So the mark takes what time it has, and is in nobody's way for longer than it must.
+// by, and goes on on the next CPU (placement.h). The share is a tenth of the CPUs while marking is as far as the pacer
+// planned (assist.h: the pool of credit holds the loan), and all of one by the time the loan is used up, when
+// allocating threads would have to mark. So the mark takes what time it has, and is in nobody's way for longer than it
+// must.
 //
 // Whether the thread itself is kept waiting says little: with three threads on two CPUs it may have one of its own for
 // many milliseconds, while two mutators take turns on the other and fall behind. With an open loop at 60 % of
@@ -35,6 +36,6 @@ void tri_share_begin(tri_share *share, uint32_t cpus);
 /// Whether a rest is due. Costs two clocks and a lock.
 bool tri_share_is_used_up(tri_share *share, tri_world *world);
 /// Takes the rest that is due.
-void tri_share_rest(tri_share *share);
+void tri_share_rest(tri_share *share, tri_world *world);
 
 #endif

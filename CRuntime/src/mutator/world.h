@@ -47,6 +47,7 @@ typedef struct tri_world {
   // or while plain roots exist.
   bool dijkstra;
   bool blackening;          // [lock] every barrier is on: what is allocated from here on is black
+  bool crowded;             // [lock] mutators are asked to step aside, and none has (placement.h)
   uint64_t limit_bytes;     // [atomic] of heap pages: the hard limit without external bytes; 0: none
   uint64_t assist_ns_max;   // [const]
   uint32_t stress_interval; // [const]

@@ -96,6 +96,11 @@ uint64_t tri_cache_bytes(void) {
   return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
+uint32_t tri_thread_cpu(void) {
+  int cpu = sched_getcpu();
+  return cpu < 0 ? 0 : (uint32_t)cpu + 1;
+}
+
 void tri_thread_change_cpu(void) {
   cpu_set_t all, next;
   int now = sched_getcpu();
