@@ -151,6 +151,26 @@ struct ShareTests {
     }
   }
 
+  @Test("nor where so many run that no CPU stays idle", arguments: [8, 9])
+  func crowd(_ count: Int) throws {
+    let heap = try TestHeap()
+    let ready = Counter()
+    let done = Flag()
+    let threads = (0..<count).map { _ in
+      TestThread {
+        try! heap.attached { mutator in
+          tri_testing_set_cpu(mutator.pointer, 1)
+          ready.add()
+          _ = done.wait()
+        }
+      }
+    }
+    #expect(eventually { ready.count == count })
+    #expect(tri_testing_spread(heap.heap, 2) == (count == 8 ? 8 : 0))
+    done.set()
+    for thread in threads { thread.join() }
+  }
+
   @Test("a mutator notes its CPU when it allocates while marking")
   func notesCPU() async {
     await #expect(processExitsWith: .success) {

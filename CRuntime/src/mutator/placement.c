@@ -6,38 +6,57 @@
 enum {
   // Long enough to be off the CPU; the system makes it some 60 us.
   TRI_STEP_ASIDE_NS = 1000,
+  TRI_SPREAD_MUTATORS_MAX = 8,
 };
 
-static uint32_t tri_mutators_on_locked(const tri_world *world, uint32_t cpu) {
-  uint32_t count = 0;
-  for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
-    count += tri_load_relaxed(&mutator->state) == TRI_MUTATOR_RUNNING && tri_load_relaxed(&mutator->cpu) == cpu;
-  return count;
+static bool tri_mutator_is_on(const tri_mutator_full *mutator, uint32_t cpu) {
+  return tri_load_relaxed(&mutator->state) == TRI_MUTATOR_RUNNING && tri_load_relaxed(&mutator->cpu) == cpu;
 }
 
-static bool tri_mutator_is_crowded_locked(const tri_mutator_full *mutator) {
-  uint32_t cpu = tri_load_relaxed(&mutator->cpu);
-  return cpu && tri_load_relaxed(&mutator->state) == TRI_MUTATOR_RUNNING &&
-         tri_mutators_on_locked(mutator->world, cpu) > 1;
+static bool tri_any_mutator_on_locked(const tri_world *world, uint32_t cpu) {
+  for (const tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next)
+    if (tri_mutator_is_on(mutator, cpu)) return true;
+  return false;
 }
 
 bool tri_world_has_mutator_on(tri_world *world, uint32_t cpu) {
   tri_lock_acquire(&world->lock);
-  bool has = tri_mutators_on_locked(world, cpu) != 0;
+  bool has = tri_any_mutator_on_locked(world, cpu);
   tri_lock_release(&world->lock);
   return has;
 }
 
+// The mutators that run on CPUs that are known; more than there is room for: none. Where so many wait no CPU stays
+// idle.
+static uint32_t tri_running_mutators_locked(const tri_world *world, tri_mutator_full *out[TRI_SPREAD_MUTATORS_MAX]) {
+  uint32_t count = 0;
+  for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
+    if (tri_load_relaxed(&mutator->state) != TRI_MUTATOR_RUNNING || tri_load_relaxed(&mutator->cpu) == 0) continue;
+    if (count == TRI_SPREAD_MUTATORS_MAX) return 0;
+    out[count++] = mutator;
+  }
+  return count;
+}
+
 // Which of those that share a CPU runs at this moment is not known: the first that polls does.
+static uint32_t tri_ask_crowded_locked(const tri_world *world) {
+  tri_mutator_full *running[TRI_SPREAD_MUTATORS_MAX];
+  uint32_t count = tri_running_mutators_locked(world, running), asked = 0;
+  for (uint32_t one = 0; one < count; one++) {
+    bool crowded = false;
+    for (uint32_t other = 0; other < count && !crowded; other++)
+      crowded = other != one && tri_mutator_is_on(running[other], tri_load_relaxed(&running[one]->cpu));
+    if (!crowded) continue;
+    tri_or_ordered(&running[one]->fast.request, (uint32_t)TRI_REQUEST_STEP_ASIDE);
+    asked++;
+  }
+  return asked;
+}
+
 uint32_t tri_world_spread(tri_world *world, uint32_t own) {
-  uint32_t asked = 0;
   tri_lock_acquire(&world->lock);
-  if (!world->stopping && own && tri_mutators_on_locked(world, own) == 0)
-    for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
-      if (!tri_mutator_is_crowded_locked(mutator)) continue;
-      tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STEP_ASIDE);
-      asked++;
-    }
+  bool idle = !world->stopping && own && !tri_any_mutator_on_locked(world, own);
+  uint32_t asked = idle ? tri_ask_crowded_locked(world) : 0;
   world->crowded = asked != 0;
   tri_lock_release(&world->lock);
   return asked;
