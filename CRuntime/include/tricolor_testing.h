@@ -121,7 +121,6 @@ void tri_testing_set_cpu(tri_mutator *mutator, uint32_t cpu);
 uint32_t tri_testing_cpu(tri_mutator *mutator);
 uint32_t tri_testing_spread(tri_heap *heap, uint32_t own);
 void tri_testing_end_rest(tri_heap *heap);
-bool tri_testing_has_mutator_on(tri_heap *heap, uint32_t cpu);
 /// What it does after one: the calling thread goes on on another CPU.
 void tri_testing_change_cpu(void);
 /// Asking for a background cycle, taking the request, waiting for the cycle's end (heap/trigger.h).

@@ -211,9 +211,6 @@ uint32_t tri_testing_spread(tri_heap *heap, uint32_t own) {
 void tri_testing_end_rest(tri_heap *heap) {
   tri_world_end_rest(&heap->world);
 }
-bool tri_testing_has_mutator_on(tri_heap *heap, uint32_t cpu) {
-  return tri_world_has_mutator_on(&heap->world, cpu);
-}
 void tri_testing_change_cpu(void) {
   tri_thread_change_cpu();
 }

@@ -8,8 +8,7 @@
 // Invariants  a request is taken once (cycle_wanted): by the collector thread, or by whoever finds it late.
 // Callers     allocation slow paths, through tri_world.start_cycle, with no lock held; the collector thread.
 // Not here    where the three lie (Pacer.swift), whether the trigger is reached (mutator/gate.c), how allocating
-// threads help
-//             a mark along (assist.h).
+//             threads help a mark along (assist.h).
 #ifndef TRI_HEAP_TRIGGER_H
 #define TRI_HEAP_TRIGGER_H
 

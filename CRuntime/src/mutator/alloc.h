@@ -1,8 +1,7 @@
 // Allocation, the slow half: entries for every size, layout and alignment.
 //
 // Callers     the inline paths of tricolor_fast.h and the API.
-// Not here    what is inline (tricolor_fast.h) and its empty windows (empty_window.c), where slots come from
-// (refill.h),
+// Not here    what is inline (tricolor_fast.h), its empty windows (empty_window.c), where slots come from (refill.h),
 //             what every allocation passes (gate.h).
 #ifndef TRI_MUTATOR_ALLOC_H
 #define TRI_MUTATOR_ALLOC_H

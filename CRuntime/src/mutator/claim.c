@@ -4,7 +4,6 @@
 
 typedef struct tri_claim {
   const tri_collect *collect;
-  tri_span *span;
   uint64_t first_word; // of the group, in A, M and F
   uint32_t slots;      // in the group
   bool marking;
@@ -80,7 +79,7 @@ uint64_t tri_group_claim(const tri_mutator_full *mutator, tri_span *span, const 
                          uint32_t group) {
   const tri_collect *collect = &mutator->world->collect;
   bool marking = mutator->allocates_black;
-  tri_claim claim = {collect, span, 0, tri_group_slots(info->slots, group), marking,
+  tri_claim claim = {collect, 0, tri_group_slots(info->slots, group), marking,
                      // A free during marking takes effect after the swap.
                      tri_phase_is_off(collect) && tri_load_acquire(&span->has_freed)};
   claim.first_word =

@@ -1,10 +1,8 @@
 // Claiming: how a mutator comes by all free slots of a group at once. It compresses bits of granules to bits of slots.
 //
-// Invariants  a slot is in M before it is in A, if its mutator allocates black: markers never scan what is handed out
-// in
-//             this cycle.
-//             The group is this mutator's alone until the next cycle: it is of a run that it took under the class's
-//             lock.
+// Invariants  if its mutator allocates black, a slot is in M before it is in A: markers never scan what this cycle
+//             hands out.
+//             The group is this mutator's alone until the next cycle, being of a run taken under the class's lock.
 // Callers     refill.c, between the gate and the next safepoint.
 // Cost        linear in the words of A that the group has; an empty group's are copied.
 #ifndef TRI_MUTATOR_CLAIM_H

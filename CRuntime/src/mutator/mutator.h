@@ -99,9 +99,9 @@ typedef struct tri_mutator_full {
   void *handshake_context;                  // [lock:world]
   bool handshake_running;                   // [lock:world] the owner is at it
   bool awaited;                             // [lock:world] by the stop that is wanted
-  uint32_t cpu; // [owner; atomic read] that it ran on when it allocated last while marking, + 1; 0: not known
-  struct tri_mutator_full *next_unsettled; // [stw] of world.unsettled
-  uint64_t marking_ends;                   // [owner; collector while stopped] of the world, as far as it followed
+  uint32_t cpu;                             // [owner; atomic read] where it last allocated while marking, + 1; or 0
+  struct tri_mutator_full *next_unsettled;  // [stw] of world.unsettled
+  uint64_t marking_ends;                    // [owner; collector while stopped] of the world, as far as it followed
   const char *busy; // [owner] what must not be interrupted by a signal handler that does the like; NULL: nothing
 
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's

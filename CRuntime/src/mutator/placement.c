@@ -6,6 +6,7 @@
 enum {
   // Long enough to be off the CPU; the system makes it some 60 us.
   TRI_STEP_ASIDE_NS = 1000,
+  // Where more run no CPU stays idle for long, and nobody is asked: to compare them all takes the square of it.
   TRI_SPREAD_MUTATORS_MAX = 8,
 };
 
@@ -19,15 +20,7 @@ static bool tri_any_mutator_on_locked(const tri_world *world, uint32_t cpu) {
   return false;
 }
 
-bool tri_world_has_mutator_on(tri_world *world, uint32_t cpu) {
-  tri_lock_acquire(&world->lock);
-  bool has = tri_any_mutator_on_locked(world, cpu);
-  tri_lock_release(&world->lock);
-  return has;
-}
-
-// The mutators that run on CPUs that are known; more than there is room for: none. Where so many wait no CPU stays
-// idle.
+// The mutators that run on CPUs that are known; none if there are more than there is room for.
 static uint32_t tri_running_mutators_locked(const tri_world *world, tri_mutator_full *out[TRI_SPREAD_MUTATORS_MAX]) {
   uint32_t count = 0;
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
@@ -69,10 +62,11 @@ void tri_world_begin_rest(tri_world *world) {
 void tri_world_end_rest(tri_world *world) {
   tri_lock_acquire(&world->lock);
   world->crowded = false;
+  bool has_company = tri_any_mutator_on_locked(world, tri_thread_cpu());
   tri_lock_release(&world->lock);
   // The scheduler would leave this thread where it was, beside the same mutator each time: that one would lose its CPU
   // while the others lose nothing.
-  if (tri_world_has_mutator_on(world, tri_thread_cpu())) tri_thread_change_cpu();
+  if (has_company) tri_thread_change_cpu();
 }
 
 void tri_mutator_step_aside_locked(tri_mutator_full *mutator) {

@@ -27,13 +27,11 @@ static inline void tri_mutator_note_cpu(tri_mutator_full *mutator) {
   tri_store_relaxed(&mutator->cpu, tri_thread_cpu());
 }
 
-/// What the collector thread does on CPU `own` before and after a rest. Costs the world's lock.
+/// What the collector thread does before and after a rest. Costs the world's lock.
 void tri_world_begin_rest(tri_world *world);
 void tri_world_end_rest(tri_world *world);
-/// The first half, for tests on the CPU they name: how many mutators were asked.
+/// Before a rest on CPU `own`, + 1: how many mutators were asked to step aside.
 uint32_t tri_world_spread(tri_world *world, uint32_t own);
-/// Whether a mutator runs on a CPU, or wants to.
-bool tri_world_has_mutator_on(tri_world *world, uint32_t cpu);
 
 /// Owner, at a safepoint that was asked for this: sleeps for a moment, unless another did or the rest is over. The lock
 /// is released meanwhile, and the mutator counts as blocked.

@@ -25,7 +25,7 @@ uint64_t tri_thread_cpu_ns(void);
 /// CPU time of the process, all threads.
 uint64_t tri_process_cpu_ns(void);
 void tri_thread_sleep(uint64_t ns);
-/// The CPU that the calling thread runs on, + 1; 0 if the system does not tell. A few ns.
+/// The CPU that the calling thread runs on, + 1; 0 if the system does not tell. 4 ns.
 uint32_t tri_thread_cpu(void);
 /// Goes on on the next CPU that the calling thread may use, if there is another one. Some 10 us.
 void tri_thread_change_cpu(void);
