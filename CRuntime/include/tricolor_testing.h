@@ -35,7 +35,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
   TRI_STEP_SHARE_PARTS TRI_SWIFT(shareParts), ///< what is left of a long object is about to be shared
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
-  TRI_STEP_ASIDE TRI_SWIFT(stepAside),      ///< a mutator leaves its CPU for a moment
+  TRI_STEP_ASIDE TRI_SWIFT(stepAside),      ///< a mutator leaves its CPU for a moment: it counts as blocked
   TRI_STEP_SWEEP_SPAN TRI_SWIFT(sweepSpan), ///< the bits of a small span are swept, its place on a list comes next
   TRI_STEP_PHASE TRI_SWIFT(phase),
   TRI_STEP_MARKING_COMPLETE TRI_SWIFT(markingComplete),

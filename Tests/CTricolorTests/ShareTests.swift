@@ -5,7 +5,11 @@ import CTricolor.Testing
 import Testing
 import TricolorCore
 
-private final class Guest: @unchecked Sendable { var mutator: TestMutator? }
+private final class Guest: @unchecked Sendable {
+  var mutator: TestMutator?
+  /// Told to enter a blocking region.
+  let leaves = Flag()
+}
 
 @Suite("the share of background marking")
 struct ShareTests {
@@ -88,7 +92,7 @@ struct ShareTests {
   }
 
   /// Two mutators that the collector thread takes to be on the first CPU. The second waits, and counts as running.
-  private func twoOnOneCPU(_ body: (TestHeap, TestMutator, TestMutator) throws -> Void) throws {
+  private func twoOnOneCPU(_ body: (TestHeap, TestMutator, Guest) throws -> Void) throws {
     let heap = try TestHeap()
     let guest = Guest()
     let (ready, done) = (Flag(), Flag())
@@ -97,13 +101,16 @@ struct ShareTests {
         try! heap.attached { other in
           guest.mutator = other
           ready.set()
+          _ = eventually { done.isSet || guest.leaves.isSet }
+          tri_blocking_begin(other.pointer)
           _ = done.wait()
+          tri_blocking_end(other.pointer)
         }
       }
       _ = ready.wait()
       tri_testing_set_cpu(mutator.pointer, 1)
       tri_testing_set_cpu(guest.mutator!.pointer, 1)
-      try body(heap, mutator, guest.mutator!)
+      try body(heap, mutator, guest)
       done.set()
       other.join()
     }
@@ -115,7 +122,8 @@ struct ShareTests {
       guard tri_testing_has_steps() else { return }
       endAfter(seconds: 60)
       tri_testing_set_step_hook { point in if point == .stepAside { Seen.count.add() } }
-      try ShareTests().twoOnOneCPU { heap, mutator, other in
+      try ShareTests().twoOnOneCPU { heap, mutator, guest in
+        let other = guest.mutator!
         precondition(tri_testing_spread(heap.heap, 2) == 2)
         precondition(mutator.pointer.pointee.request != 0 && other.pointer.pointee.request != 0)
         tri_safepoint(mutator.pointer)
@@ -132,7 +140,8 @@ struct ShareTests {
   @Test(
     "nobody is asked where the collector thread's CPU has a mutator, or every mutator one of its own, or none is known")
   func staysWhereItIs() throws {
-    try twoOnOneCPU { heap, mutator, other in
+    try twoOnOneCPU { heap, mutator, guest in
+      let other = guest.mutator!
       #expect(tri_testing_spread(heap.heap, 1) == 0)
       #expect(tri_testing_spread(heap.heap, 0) == 0)
       tri_testing_set_cpu(other.pointer, 3)
@@ -147,6 +156,40 @@ struct ShareTests {
       #expect(tri_testing_spread(heap.heap, 2) == 0)
       tri_blocking_end(mutator.pointer)
       #expect(mutator.pointer.pointee.request == 0 && other.pointer.pointee.request == 0)
+    }
+  }
+
+  @Test("a stop does not wait for a mutator that stepped aside, and that does not go on before the stop is over")
+  func stoppedAside() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      try ShareTests().twoOnOneCPU { heap, mutator, guest in
+        precondition(tri_testing_spread(heap.heap, 2) == 2)
+        let cycle = TestThread {
+          _ = eventually { Seen.flag.isSet }
+          heap.collector.gc(.force)
+        }
+        tri_testing_set_step_hook { point in
+          if point == .stepAside {
+            Seen.flag.set()
+            precondition(eventually { Seen.count.count > 0 }, "the stop waits for it")
+          }
+          if point == .stopped {
+            Seen.count.add()
+            pause(milliseconds: 50)
+            precondition(Seen.progressed.count == 0, "it went on in the stop")
+          }
+        }
+        guest.leaves.set()
+        tri_safepoint(mutator.pointer)
+        Seen.progressed.add()
+        precondition(Seen.count.count > 0, "it went on before the stop")
+        tri_blocking_begin(mutator.pointer)
+        cycle.join()
+        tri_blocking_end(mutator.pointer)
+        tri_testing_set_step_hook(nil)
+      }
     }
   }
 
@@ -178,10 +221,15 @@ struct ShareTests {
       }
       // As the collector thread on a CPU that has no mutator; one that just noted its own is on another then.
       let asker = TestThread { while !done.isSet { _ = tri_testing_spread(heap.heap, 1000) } }
-      for round in 0..<150 { heap.collector.gc([Mode.background, .background, .force][round % 3]) }
+      // How often the asker gets a processor between them is the machine's affair.
+      var rounds = 0
+      while rounds < 150 || (Seen.count.count < 100 && rounds < 20_000) {
+        heap.collector.gc([Mode.background, .background, .force][rounds % 3])
+        rounds += 1
+      }
       done.set()
       for thread in builders + [asker] { thread.join() }
-      precondition(Seen.count.count > 100, "only \(Seen.count.count) times")
+      precondition(Seen.count.count >= 100, "only \(Seen.count.count) times in \(rounds) cycles")
     }
   }
 

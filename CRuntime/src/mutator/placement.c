@@ -75,8 +75,8 @@ void tri_mutator_step_aside_locked(tri_mutator_full *mutator) {
   if (!world->crowded || world->stopping) return;
   world->crowded = false;
   tri_lock_release(&world->lock);
-  tri_step(TRI_STEP_ASIDE);
   tri_mutator_set_blocked(mutator, mutator->stack_pointer, NULL);
+  tri_step(TRI_STEP_ASIDE);
   tri_thread_sleep(TRI_STEP_ASIDE_NS);
   tri_mutator_set_running(mutator);
   tri_lock_acquire(&world->lock);
