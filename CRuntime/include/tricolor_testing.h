@@ -30,6 +30,8 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_BLOCKING_END TRI_SWIFT(blockingEnd),
   TRI_STEP_DETACH TRI_SWIFT(detach),
   TRI_STEP_STOP_REQUEST TRI_SWIFT(stopRequest),
+  TRI_STEP_STOP_ASK TRI_SWIFT(stopAsk), ///< a mutator was seen running and is about to be asked; the world is locked
+  TRI_STEP_GIVE_WAY TRI_SWIFT(giveWay), ///< the thread that stops the world let others have its processor
   TRI_STEP_STOPPED TRI_SWIFT(stopped),
   TRI_STEP_STARTED TRI_SWIFT(started),
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),

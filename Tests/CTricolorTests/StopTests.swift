@@ -138,7 +138,7 @@ struct StopTests {
       // An even and an odd number of times that the two maps changed places, and in between handshakes.
       for cycle in 0..<3 {
         if cycle == 2 { heap.collect(.background) } else { heap.collect(Mode(rawValue: mode)!) }
-        #expect(sleeper.pointee.request == 1, "the request of the stop that is over")
+        #expect(sleeper.pointee.request == 0, "who stands still is not asked")
         #expect(!tri_testing_barrier_is_on(sleeper))
       }
       #expect(heap.isOld(old))
@@ -305,6 +305,74 @@ struct StopTests {
     }
   }
 
+  @Test("a thread that comes to a standstill after it was looked at and before it is asked is not waited for")
+  func standsStillUnasked() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      let heap = try TestHeap()
+      let (ready, done) = (Flag(), Flag())
+      let other = TestThread {
+        try! heap.attached { mutator in
+          ready.set()
+          _ = eventually { Seen.flag.isSet }
+          tri_blocking_begin(mutator.pointer)
+          Seen.count.add()
+          _ = done.wait()
+          tri_blocking_end(mutator.pointer)
+        }
+      }
+      _ = ready.wait()
+      tri_testing_set_step_hook { point in
+        guard point == .stopAsk else { return }
+        Seen.flag.set()
+        precondition(eventually { Seen.count.count > 0 }, "it could not come to a standstill")
+      }
+      heap.collector.gc(.force)
+      tri_testing_set_step_hook(nil)
+      let stops = StopTests().read(heap)
+      precondition(Seen.count.count == 1 && stops.map(\.latest_thread) == [0] && stops[0].mutators == 1)
+      done.set()
+      other.join()
+    }
+  }
+
+  @Test(
+    "a stop begins awake; where others take the processor meanwhile the next ones are slept through, and more of them")
+  func awake() async {
+    await #expect(processExitsWith: .success) {
+      guard tri_testing_has_steps() else { return }
+      endAfter(seconds: 60)
+      let heap = try TestHeap { $0.verify = 0 }
+      let done = Flag()
+      let other = ticking(heap, until: done)
+      tri_testing_set_step_hook { point in
+        guard point == .giveWay else { return }
+        Seen.count.add()
+        if othersTakeTheProcessor { pause(milliseconds: 2) }
+      }
+      /// Whether a stop that had to wait for the other thread looked for itself.
+      func beginsAwake() -> Bool {
+        let ticks = Seen.ticks.count
+        precondition(eventually { Seen.ticks.count > ticks })
+        let before = Seen.count.count
+        heap.collector.gc(.force)
+        return Seen.count.count > before
+      }
+      othersTakeTheProcessor = true
+      for asleep in [4, 8, 16, 32, 64, 128, 256, 256] {
+        precondition(beginsAwake())
+        for _ in 0..<asleep { precondition(!beginsAwake()) }
+      }
+      // Unless others do, as the tests that run beside this one may.
+      othersTakeTheProcessor = false
+      precondition(eventually { beginsAwake() && beginsAwake() })
+      tri_testing_set_step_hook(nil)
+      done.set()
+      other.join()
+    }
+  }
+
   @Test(
     "a word that leads to a slot its window gives back at that moment marks nothing",
     .enabled(if: tri_testing_has_steps()), arguments: 1...4)
@@ -348,3 +416,4 @@ nonisolated(unsafe) private var pollsBeforeReport = false
 /// Whose windows the step hook gives back, once.
 nonisolated(unsafe) private var givingBack: MutatorPointer?
 nonisolated(unsafe) private var wordsUntilGivingBack = 0
+nonisolated(unsafe) private var othersTakeTheProcessor = false

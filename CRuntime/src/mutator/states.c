@@ -29,7 +29,8 @@ void tri_world_arrive_locked(tri_world *world, tri_mutator_full *mutator) {
     mutator->awaited = false;
     tri_world_count_still_locked(world, mutator);
     tri_stops_note_arrival(&world->stops, mutator->thread_id);
-    last = --world->awaited == 0;
+    tri_store_relaxed(&world->awaited, world->awaited - 1);
+    last = world->awaited == 0;
   }
   if (last) pthread_cond_broadcast(&world->arrived);
 }

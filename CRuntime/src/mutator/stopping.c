@@ -4,29 +4,85 @@
 #include "mutator/states.h"
 #include "mutator/thread_mutators.h"
 
+enum {
+  TRI_AWAKE_NS = 100 * 1000,     // from here on a stop is slept through
+  TRI_GIVEN_WAY_NS = 500 * 1000, // whoever gave way for longer than this gave way to somebody else
+  TRI_STOPS_ASLEEP_MIN = 4,
+  TRI_STOPS_ASLEEP_MAX = 256,
+};
+
 static const tri_mutator_full *tri_world_any_awaited_locked(const tri_world *world) {
   const tri_mutator_full *mutator = world->mutators;
   while (!mutator->awaited) mutator = mutator->next;
   return mutator;
 }
 
+// Whoever stands still takes no notice: it is held, and looks at the world's lock before it runs.
+static void tri_world_ask_locked(tri_world *world, tri_mutator_full *mutator) {
+  if (!tri_mutator_is_still(mutator)) {
+    tri_step(TRI_STEP_STOP_ASK);
+    tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
+    // It may have come to a standstill before it could see that.
+    mutator->awaited = !tri_mutator_is_still(mutator);
+  }
+  if (mutator->awaited)
+    tri_store_relaxed(&world->awaited, world->awaited + 1);
+  else
+    tri_world_count_still_locked(world, mutator);
+}
+
+// The lines of a mutator that a stop looks at lie far apart, and many of them in the cache of the CPU it ran on.
+static inline void tri_mutator_prefetch(const tri_mutator_full *mutator) {
+  if (!mutator) return;
+  tri_prefetch_to_write(&mutator->state);
+  __builtin_prefetch(&mutator->loaded_windows);
+  __builtin_prefetch(&mutator->magazines_used);
+  __builtin_prefetch(&mutator->unaccounted_bytes);
+  __builtin_prefetch(&mutator->barrier.count);
+}
+
 // What there is to do for each mutator is done here, or by itself on its way to the stop: from the last arrival to the
 // release only those are looked at that are not settled.
 static void tri_world_request_stop_locked(tri_world *world) {
   for (tri_mutator_full *mutator = world->mutators; mutator; mutator = mutator->next) {
-    if (tri_mutator_is_callers(mutator)) {
+    tri_mutator_prefetch(mutator->next);
+    if (tri_mutator_is_callers(mutator))
       world->stopper = mutator;
-      continue;
-    }
-    tri_or_ordered(&mutator->fast.request, (uint32_t)TRI_REQUEST_STOP);
-    mutator->awaited = !tri_mutator_is_still(mutator);
-    if (mutator->awaited)
-      world->awaited++;
     else
-      tri_world_count_still_locked(world, mutator);
+      tri_world_ask_locked(world, mutator);
   }
   // It still runs.
   if (world->stopper) tri_world_list_unsettled(world, world->stopper);
+}
+
+// Looks for the last arrival, and gives way to those that have no processor of their own. Whether somebody else took
+// it.
+static bool tri_world_await_awake(const tri_world *world) {
+  uint64_t began_ns = world->stops.current.requested_ns, now_ns = began_ns, before_ns;
+  do {
+    before_ns = now_ns;
+    tri_thread_yield();
+    tri_step(TRI_STEP_GIVE_WAY);
+    now_ns = tri_clock_ns();
+  } while (tri_load_relaxed(&world->awaited) && now_ns - began_ns < TRI_AWAKE_NS);
+  return now_ns - before_ns > TRI_GIVEN_WAY_NS;
+}
+
+// A thread that sleeps is woken 10 to 30 us after the last mutator came, and all of them wait for that: so a stop
+// begins awake. But where others want the processor a thread that gives way waits for it longer than one that sleeps:
+// then the next stops are slept through, twice as many each time.
+static void tri_world_begin_to_wait_locked(tri_world *world) {
+  if (world->stops_asleep) {
+    world->stops_asleep--;
+    return;
+  }
+  tri_lock_release(&world->lock);
+  bool disturbed = tri_world_await_awake(world);
+  tri_lock_acquire(&world->lock);
+  uint32_t twice = 2 * world->stops_disturbed;
+  world->stops_disturbed = !disturbed ? 0 : twice < TRI_STOPS_ASLEEP_MIN ? TRI_STOPS_ASLEEP_MIN : twice;
+  if (world->stops_disturbed > TRI_STOPS_ASLEEP_MAX) world->stops_disturbed = TRI_STOPS_ASLEEP_MAX;
+  world->stops_asleep = world->stops_disturbed;
 }
 
 void tri_world_stop(tri_world *world, tri_stop_cause cause) {
@@ -39,11 +95,11 @@ void tri_world_stop(tri_world *world, tri_stop_cause cause) {
   world->stopping = true;
   world->stopper_token = tri_thread_token();
   tri_world_request_stop_locked(world);
-  bool waits = world->awaited != 0;
+  if (world->awaited) tri_world_begin_to_wait_locked(world);
   while (world->awaited)
     tri_world_await_locked(world, tri_world_any_awaited_locked(world), world->stops.current.requested_ns,
                            &next_warning_ms, "stop");
-  world->stops.current.stopped_ns = waits ? tri_clock_ns() : world->stops.current.requested_ns;
+  world->stops.current.stopped_ns = world->still ? tri_clock_ns() : world->stops.current.requested_ns;
   TRI_CHECK(world->still + (world->stopper != NULL) == world->mutator_count,
             "the world counts as stopped with %u mutators standing still of %u", world->still, world->mutator_count);
   world->stopped = true;

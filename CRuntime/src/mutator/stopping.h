@@ -1,9 +1,10 @@
 // Stopping: all mutators at a standstill at once, for a cycle or for a fork, and letting them go.
 //
 // A stop is wanted as soon as `stopping` is set, and in force when every mutator is parked or held but the stopper's
-// and, in a fork's, that of a thread inside a cycle. A mutator that does not come is named in a warning after a second,
-// and again every ten; it is never silently waited for. Whoever arrives is counted (`still`), and listed if the stop
-// has something to see to there (`unsettled`): once it is in force only those are looked at.
+// and, in a fork's, that of a thread inside a cycle. Whoever waits for that is awake for a moment, then asleep. A
+// mutator that does not come is named in a warning after a second, and again every ten; it is never silently waited
+// for. Whoever arrives is counted (`still`), and listed if the stop has something to see to there (`unsettled`): once
+// it is in force only those are looked at.
 //
 // Invariants  while a cycle's stop is in force no mutator comes or goes; the thread that stopped the world stays
 //             attached and is the only one running.
