@@ -218,29 +218,7 @@ TRI_MARK_INLINE tri_grey_item *tri_marker_visit_runs(tri_marker *marker, const t
   return top;
 }
 
-// Few of them, one by one, with a branch on the mark: on lists the branch predictor runs ahead where a computed push
-// could not.
-TRI_MARK_INLINE tri_grey_item *tri_marker_visit_few_edges(tri_marker *marker, const tri_mark_view *view,
-                                                          tri_grey_item *top, bool alone) {
-  uint64_t marked = 0;
-  for (const uint64_t *first = marker->edges, *edge = first + marker->edge_count; edge > first;) {
-    uint64_t offset = *--edge, *place = &view->marks[offset >> TRI_MARK_WORD_LOG2];
-    uint64_t bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63), seen = tri_load_relaxed(place);
-    if (seen & bit) continue;
-    if (alone)
-      tri_store_relaxed(place, seen | bit);
-    else if (tri_or_relaxed(place, bit) & bit) // of one bit: no loop around a compare-and-exchange
-      continue;
-    tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, bit);
-    marked++;
-    *top = offset;
-    top += !tri_mark_is_leaf(view, offset);
-  }
-  marker->marked_objects += marked;
-  return top;
-}
-
-// Many, without a branch: whether the end of a far edge is white can hardly be predicted.
+// Without a branch: whether the end of a far edge is white can hardly be predicted.
 // Nobody else sets marks meanwhile.
 TRI_MARK_INLINE tri_grey_item *tri_marker_visit_edges_alone(tri_marker *marker, const tri_mark_view *view,
                                                             tri_grey_item *top) {
@@ -318,7 +296,7 @@ tri_marker_visit_with_doubts(tri_marker *marker, const tri_mark_view *view, tri_
 }
 
 // The ends of the edges: marks what they lead to, and pushes what was white and has references.
-TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone, bool shallow) {
+TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *view, bool alone) {
   tri_marker_reserve(marker, TRI_MARK_EDGES + 2 * TRI_MARK_BATCH);
   tri_grey_item *top = marker->stack + marker->depth;
   // What is left of an array waits until what was read from it is scanned, else the stack would hold all of it; but not
@@ -328,9 +306,7 @@ TRI_MARK_INLINE void tri_marker_visit(tri_marker *marker, const tri_mark_view *v
   if (__builtin_expect(view->confirmed_by != NULL, 0)) {
     top = tri_marker_visit_with_doubts(marker, view, top);
   } else {
-    if (shallow)
-      top = tri_marker_visit_few_edges(marker, view, top, alone);
-    else if (alone)
+    if (alone)
       top = tri_marker_visit_edges_alone(marker, view, top);
     else
       top = tri_marker_visit_edges_shared(marker, view, top);
@@ -435,9 +411,9 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
 
 TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
                                      tri_edge_list *list, tri_mark_way way) {
-  uint64_t mask = 0;
-  if (__builtin_expect(!(item & TRI_GREY_TAGS), 1))
-    mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
+  // None for what is scanned in slices, so that tags need no test of their own.
+  uint64_t mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
+  TRI_ASSERT(!(item & TRI_GREY_TAGS) || !mask);
   if (__builtin_expect(!mask, 0)) {
     tri_edge_list copy = *list; // whose address is known elsewhere
     tri_marker_scan_long(marker, view, item, &copy);
@@ -457,20 +433,73 @@ static inline void tri_mark_prefetch(const tri_mark_view *view, uint64_t offset)
   __builtin_prefetch((const void *)(view->start + offset));
 }
 
-// Fewer than four items: scan directly, but fetch the object before its mark word is touched, or the locked
-// instruction serialises both misses.
+// One item as a batch would be: a long one, or any where references are doubted.
+TRI_MARK_INLINE void tri_marker_run_one_as(tri_marker *marker, const tri_mark_view *shared_view, tri_mark_way way) {
+  const tri_mark_view view = *shared_view; // in registers
+  tri_edge_list list = tri_edges_begin(marker);
+  tri_marker_scan(marker, &view, marker->stack[--marker->depth], &list, way);
+  tri_edges_end(marker, &list);
+  tri_marker_visit(marker, &view, way.alone);
+}
+static __attribute__((noinline)) void tri_marker_run_one(tri_marker *marker, const tri_mark_view *view) {
+  tri_marker_run_one_as(marker, view, (tri_mark_way){.tagged = true});
+}
+static __attribute__((noinline)) void tri_marker_run_one_alone(tri_marker *marker, const tri_mark_view *view) {
+  tri_marker_run_one_as(marker, view, (tri_mark_way){.tagged = true, .alone = true});
+}
+
+// The ends of an object's edges, one by one, with a branch on the mark: on lists the branch predictor runs ahead where
+// a computed push could not.
+TRI_MARK_INLINE tri_grey_item *tri_marker_visit_few(const tri_marker *marker, const tri_mark_view *view,
+                                                    const uint64_t *edges, uint32_t count, tri_grey_item *top,
+                                                    bool alone, uint64_t *marked) {
+  while (count > 0) {
+    uint64_t offset = edges[--count], *place = &view->marks[offset >> TRI_MARK_WORD_LOG2];
+    uint64_t bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63), seen = tri_load_relaxed(place);
+    if (seen & bit) continue;
+    if (alone)
+      tri_store_relaxed(place, seen | bit);
+    else if (tri_or_relaxed(place, bit) & bit) // of one bit: no loop around a compare-and-exchange
+      continue;
+    tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, bit);
+    ++*marked;
+    *top = offset;
+    top += !tri_mark_is_leaf(view, offset);
+  }
+  return top;
+}
+
+// Fewer than four items: object by object. All that one leads to is fetched before the first mark word is touched, or
+// the locked instruction serialises both misses.
 TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
                                                 tri_mark_way way) {
-  uint64_t scanned = 0;
+  uint64_t scanned = 0, marked = 0, edges[64];
   (void)budget_objects; // whose end 256 objects may miss
-  while (marker->depth && marker->depth < TRI_MARK_SHALLOW_ITEMS) {
-    tri_edge_list list = tri_edges_begin(marker);
-    tri_marker_scan(marker, view, marker->stack[--marker->depth], &list, way);
-    tri_edges_end(marker, &list);
-    for (uint32_t edge = 0; edge < marker->edge_count; edge++) tri_mark_prefetch(view, marker->edges[edge]);
-    tri_marker_visit(marker, view, way.alone, true);
-    if (++scanned >= 256) break; // so that budgets and hungry workers are looked at on long lists
+  tri_grey_item *bottom = marker->stack, *top = bottom + marker->depth;
+  // So that budgets and hungry workers are looked at on long lists.
+  for (; top > bottom && top < bottom + TRI_MARK_SHALLOW_ITEMS && scanned < 256; scanned++) {
+    tri_grey_item item = top[-1];
+    uint64_t mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
+    if (__builtin_expect(!mask || view->confirmed_by, 0)) {
+      marker->depth = (uint32_t)(top - bottom);
+      (way.alone ? tri_marker_run_one_alone : tri_marker_run_one)(marker, view);
+      top = bottom + marker->depth;
+      continue;
+    }
+    top--;
+    const uintptr_t *slots = (const uintptr_t *)(view->start + item);
+    uint32_t count = 0;
+    do {
+      uintptr_t reference = tri_load_relaxed(&slots[tri_first_set(mask)]);
+      uint64_t offset = reference - view->start;
+      if (offset >= view->limit || (way.tagged && (reference & view->tag_mask) == view->tag_value)) continue;
+      tri_mark_prefetch(view, offset);
+      edges[count++] = offset;
+    } while (mask &= mask - 1);
+    top = tri_marker_visit_few(marker, view, edges, count, top, way.alone, &marked);
   }
+  marker->depth = (uint32_t)(top - bottom);
+  marker->marked_objects += marked;
   return scanned;
 }
 
@@ -499,13 +528,16 @@ TRI_MARK_INLINE void tri_mark_prefetch_batch(const tri_mark_view *view, const tr
 // Scans a batch. The objects of the next one are asked for in between: all at once they would wait for each other, and
 // everything for them.
 TRI_MARK_INLINE void tri_marker_scan_batch(tri_marker *marker, const tri_mark_view *view, const tri_mark_batch *batch,
-                                           const tri_mark_batch *next, tri_mark_way way) {
+                                           tri_mark_batch *next, tri_mark_way way) {
   tri_edge_list list = tri_edges_begin(marker);
-  for (uint32_t i = 0; i < batch->size; i++) {
-    if (!way.near && i < next->size) tri_mark_prefetch(view, next->items[i]);
+  uint32_t size = batch->size;
+  // So that the loop need not ask how many there are.
+  for (uint32_t i = next->size; !way.near && i < size; i++) next->items[i] = batch->items[i];
+  for (uint32_t i = 0; i < size; i++) {
+    if (!way.near) tri_mark_prefetch(view, next->items[i]);
     tri_marker_scan(marker, view, batch->items[i], &list, way);
   }
-  if (!way.near) tri_mark_prefetch_batch(view, next, batch->size);
+  if (!way.near) tri_mark_prefetch_batch(view, next, size);
   tri_edges_end(marker, &list);
 }
 
@@ -537,7 +569,7 @@ TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_ma
     tri_step(TRI_STEP_MARK_BATCH);
     next->size = tri_marker_take_batch(marker, next->items);
     if (way.near) tri_mark_prefetch_batch(view, next, 0);
-    tri_marker_visit(marker, view, way.alone, false);
+    tri_marker_visit(marker, view, way.alone);
     tri_marker_scan_batch(marker, view, batch, next, way);
     tri_marker_vote(marker, way.near);
     scanned += batch->size;
@@ -548,7 +580,7 @@ TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_ma
       tri_marker_spill(marker);
   } while (scanned < budget_objects && batch->size + marker->depth >= TRI_MARK_SHALLOW_ITEMS &&
            marker->votes_to_change < TRI_MARK_VOTES);
-  tri_marker_visit(marker, view, way.alone, false);
+  tri_marker_visit(marker, view, way.alone);
   tri_marker_return_batch(marker, batch->items, batch->size);
   if (marker->votes_to_change >= TRI_MARK_VOTES) {
     marker->near = !way.near;
