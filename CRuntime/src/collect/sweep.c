@@ -126,38 +126,45 @@ static void tri_sweep_merge_freed(tri_collect *collect, tri_span *span, uint64_t
   }
 }
 
-// M becomes the old set: what it had as the allocation map, without what died. Bits are only cleared, as stores may
-// be clearing others of them (remember.h).
-static void tri_sweep_keep_old(tri_bitmaps *bits, uint64_t first_word, uint64_t words) {
-  for (uint64_t word = first_word; word < first_word + words; word++) {
-    uint64_t live = bits->allocated[word];
-    if (live == 0)
-      tri_store_relaxed(&bits->marked[word], (uint64_t)0);
-    else if (tri_load_relaxed(&bits->marked[word]) & ~live)
-      tri_and_relaxed(&bits->marked[word], live);
-  }
-}
-
 // Its groups are nobody's again: the next refill may load any of them (mutator/lone.h).
 static void tri_sweep_disown(const tri_space *space, const tri_span *span) {
   uint64_t first = tri_space_granule(space, span->start) >> 6;
   tri_four_owners *owners = (tri_four_owners *)(void *)&space->group_owners[first];
-  for (uint64_t four = 0; four < tri_span_bitmap_words(span) / 4; four++) tri_store_relaxed(&owners[four], UINT64_C(0));
+  uint64_t fours = tri_span_bitmap_words(span) / 4;
+  for (uint64_t four = 0; four < fours; four++) tri_store_relaxed(&owners[four], UINT64_C(0));
+}
+
+// Without popcnt in the baseline instruction set a count costs ten instructions; most words of sparse spans are 0.
+static uint32_t tri_sweep_count(const uint64_t *allocated, uint64_t words) {
+  uint32_t live = 0;
+  for (uint64_t word = 0; word < words; word++)
+    if (allocated[word]) live += tri_popcount(allocated[word]);
+  return live;
+}
+
+// M becomes the old set: what it had as the allocation map, without what died. Bits are only cleared, as stores may
+// be clearing others of them (remember.h).
+static uint32_t tri_sweep_count_and_keep_old(const uint64_t *allocated, uint64_t *old, uint64_t words) {
+  uint32_t live = 0;
+  for (uint64_t word = 0; word < words; word++) {
+    uint64_t now = allocated[word];
+    if (now) live += tri_popcount(now);
+    if (!(tri_load_relaxed(&old[word]) & ~now)) continue;
+    if (now)
+      tri_and_relaxed(&old[word], now);
+    else
+      tri_store_relaxed(&old[word], UINT64_C(0));
+  }
+  return live;
 }
 
 static uint32_t tri_sweep_count_and_clear(tri_collect *collect, uint64_t first_word, uint64_t words) {
-  tri_bitmaps *bits = &collect->spans.space.bits;
-  uint32_t live = 0;
-  uint64_t any = 0;
-  for (uint64_t word = first_word; word < first_word + words; word++) any |= bits->allocated[word];
-  for (uint64_t word = first_word; any && word < first_word + words; word++)
-    // Without popcnt in the baseline instruction set a count costs ten instructions; most words of dead spans are 0.
-    if (bits->allocated[word]) live += tri_popcount(bits->allocated[word]);
-  if (collect->marks_kept && any)
-    tri_sweep_keep_old(bits, first_word, words);
-  else
-    memset(&bits->marked[first_word], 0, words * sizeof *bits->marked);
-  return live;
+  const uint64_t *allocated = &collect->spans.space.bits.allocated[first_word];
+  uint64_t *marked = &collect->spans.space.bits.marked[first_word], any = 0;
+  for (uint64_t word = 0; word < words; word++) any |= allocated[word];
+  if (any && collect->marks_kept) return tri_sweep_count_and_keep_old(allocated, marked, words);
+  memset(marked, 0, words * sizeof *marked);
+  return any ? tri_sweep_count(allocated, words) : 0;
 }
 
 // An empty span that was allocated from since the last sweep will be again: giving it back and making it anew costs as
