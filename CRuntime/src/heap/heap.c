@@ -109,7 +109,7 @@ static void tri_heap_destroy_live_objects(tri_heap *heap) {
 
 // Slots that nobody was given are not objects.
 static void tri_heap_forget_slots(void *collect, const struct tri_window *window) {
-  tri_window_give_back(collect, window);
+  tri_window_give_back(collect, window, false);
 }
 
 tri_status tri_heap_close(tri_heap *heap) {

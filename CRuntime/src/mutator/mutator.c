@@ -185,13 +185,20 @@ void tri_mutator_blacken(tri_mutator_full *mutator) {
   tri_mutator_each_window(mutator, tri_window_mark, &mutator->world->collect);
 }
 
-uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window) {
+uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window, bool stopped) {
   tri_space *space = &collect->spans.space;
   tri_each_window_word(space, window, word, bits) {
-    // The window's own, and everyone's; in this order for tri_shade_uncertain().
-    tri_store_ordered(&space->bits.allocated[word], tri_load_relaxed(&space->bits.allocated[word]) & ~bits);
-    if (tri_load_relaxed(&space->bits.marked[word]) & bits)
-      __atomic_fetch_and(&space->bits.marked[word], ~bits, __ATOMIC_SEQ_CST);
+    // The window's own, and everyone's.
+    uint64_t *allocated = &space->bits.allocated[word], *marked = &space->bits.marked[word];
+    uint64_t others = tri_load_relaxed(allocated) & ~bits;
+    if (stopped) {
+      tri_store_relaxed(allocated, others);
+      tri_store_relaxed(marked, tri_load_relaxed(marked) & ~bits);
+      continue;
+    }
+    // In this order for tri_shade_uncertain().
+    tri_store_ordered(allocated, others);
+    if (tri_load_relaxed(marked) & bits) __atomic_fetch_and(marked, ~bits, __ATOMIC_SEQ_CST);
   }
   return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }
@@ -206,11 +213,11 @@ uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator) {
   return bytes;
 }
 
-void tri_mutator_drop_windows(tri_mutator_full *mutator) {
+void tri_mutator_drop_windows(tri_mutator_full *mutator, bool stopped) {
   uint32_t next;
   for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
-    mutator->unaccounted_bytes -= (int64_t)tri_window_give_back(&mutator->world->collect, window);
+    mutator->unaccounted_bytes -= (int64_t)tri_window_give_back(&mutator->world->collect, window, stopped);
     next = window->loaded_next;
     // Base 0: an explicit free finds no group here.
     *window = (struct tri_window){0};
@@ -224,7 +231,7 @@ void tri_mutator_lay_down(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
   // A marker that scans any words looks them up some time before it marks what they lead to.
   if (tri_load_relaxed(&collect->spans.any_words)) return;
-  tri_mutator_drop_windows(mutator);
+  tri_mutator_drop_windows(mutator, false);
   tri_mutator_account(mutator);
 }
 

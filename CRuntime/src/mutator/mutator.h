@@ -201,8 +201,8 @@ void tri_mutator_each_window(const tri_mutator_full *mutator,
 /// What waits in them: counted as allocated, and free. By the owner.
 uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator);
 /// What waits in windows goes back to its spans, neither allocated nor marked, for the sweep to find. Any allocation
-/// then reaches the slow path. World stopped, or by the owner.
-void tri_mutator_drop_windows(tri_mutator_full *mutator);
+/// then reaches the slow path. By the owner, or with the world `stopped` and nobody marking.
+void tri_mutator_drop_windows(tri_mutator_full *mutator, bool stopped);
 /// The same before the stop that would do it, where markers do not mind: a stop then does not grow with the number of
 /// threads. By the owner on its way there, or by the collector while it is held.
 void tri_mutator_lay_down(tri_mutator_full *mutator);
@@ -212,8 +212,8 @@ void tri_mutator_account(tri_mutator_full *mutator);
 void tri_mutator_orphan_windows(tri_mutator_full *mutator);
 /// Marks the slots of a window, or of an orphan.
 void tri_window_mark(void *collect, const struct tri_window *window);
-/// Takes the waiting slots of a window, or of an orphan, out of A and M; how many bytes that is. World stopped, or by
-/// the window's owner.
-uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window);
+/// Takes the waiting slots of a window, or of an orphan, out of A and M; how many bytes that is. By the owner, or with
+/// the world `stopped` and nobody marking.
+uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *window, bool stopped);
 
 #endif

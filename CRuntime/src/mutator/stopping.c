@@ -143,7 +143,7 @@ void tri_assert_world_stopped(const tri_world *world) {
 
 static void tri_orphan_give_back(void *context, const struct tri_window *window) {
   tri_collect *collect = context;
-  uint64_t bytes = tri_window_give_back(collect, window);
+  uint64_t bytes = tri_window_give_back(collect, window, true);
   tri_subtract_relaxed(&collect->allocated_since_bytes, (int64_t)bytes);
   tri_subtract_relaxed(&collect->allocated_total_bytes, bytes);
 }
@@ -151,7 +151,7 @@ static void tri_orphan_give_back(void *context, const struct tri_window *window)
 void tri_world_drop_windows(tri_world *world) {
   tri_assert_world_stopped(world);
   for (tri_mutator_full *mutator = world->unsettled; mutator; mutator = mutator->next_unsettled) {
-    tri_mutator_drop_windows(mutator);
+    tri_mutator_drop_windows(mutator, true);
     tri_mutator_account(mutator);
   }
   tri_spans_take_orphans(&world->collect.spans, tri_orphan_give_back, &world->collect);
