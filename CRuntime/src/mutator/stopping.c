@@ -55,8 +55,7 @@ static void tri_world_request_stop_locked(tri_world *world) {
   if (world->stopper) tri_world_list_unsettled(world, world->stopper);
 }
 
-// Looks for the last arrival, and gives way to those that have no processor of their own. Whether somebody else took
-// it.
+// Looks for the last arrival and gives way to who has no processor; answers whether somebody else took this one.
 static bool tri_world_await_awake(const tri_world *world) {
   uint64_t began_ns = world->stops.current.requested_ns, now_ns = began_ns, before_ns;
   do {
