@@ -12,8 +12,8 @@
 // --leaf: no references but the table's, blocks without references, uninitialised unless calloc: what a heap
 // can do for buffers and strings; reported as a row of its own.
 //
-// The collected heap gets zeroed memory for every block with a link, though the recorded program often asked
-// for uninitialised; and alignments above 16 are not asked of it. Blocks smaller than 16 bytes are leaves.
+// A collected heap zeroes what calloc would, and the word that holds the link (bdwgc: every block with a link);
+// alignments above 16 are not asked of it. Blocks smaller than 16 bytes are leaves.
 //
 // Passes over the whole trace are timed until 0.5 s of CPU time are spent, at least three. A program runs
 // once: first_pass_cpu_ns and first_pass_peak_over_baseline_bytes are reported beside the totals, because
@@ -54,8 +54,7 @@ static inline void *replay_allocate(struct replay_event event, bool leaf) {
     if (replay_kind(event) == REPLAY_CALLOC) return mem_leaf_zeroed(bytes);
     if (replay_kind(event) != REPLAY_ALIGNED) return mem_leaf(bytes);
     size_t alignment = replay_alignment(event);
-    return posix_memalign(&block, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes) ? NULL
-                                                                                                  : block;
+    return posix_memalign(&block, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes) ? NULL : block;
   }
   if (replay_is_linked(bytes, leaf))
     return replay_kind(event) == REPLAY_CALLOC ? mem_mixed(bytes) : mem_mixed_raw(bytes);
@@ -142,8 +141,7 @@ static inline void replay_realloc(void **table, struct replay_event event, uint6
 // MARK: The checking pass
 
 /// Compares a block that is about to be dropped with what replay_fill() wrote.
-static void replay_check_block(struct replay *replay, void **table, uint32_t slot, uint64_t bytes,
-                               bool left_behind) {
+static void replay_check_block(struct replay *replay, void **table, uint32_t slot, uint64_t bytes, bool left_behind) {
   if (bytes < sizeof(uint64_t)) return;
   char *block = table[slot];
   bool right = *replay_last_word(block, bytes) == (uint64_t)slot + 1;
