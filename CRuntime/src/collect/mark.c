@@ -145,10 +145,17 @@ typedef struct tri_mark_way {
   bool near;   // references that follow each other lead to neighbours
 } tri_mark_way;
 
+// Whether a reference leads to what this cycle may have to mark, and where.
+TRI_MARK_INLINE bool tri_edge_offset(const tri_mark_view *view, uintptr_t reference, bool tagged,
+                                     uint64_t *out_offset) {
+  *out_offset = reference - view->start;
+  return *out_offset < view->limit && !(tagged && (reference & view->tag_mask) == view->tag_value);
+}
+
 TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference,
                                   tri_mark_way way) {
-  uint64_t offset = reference - view->start;
-  if (offset >= view->limit || (way.tagged && (reference & view->tag_mask) == view->tag_value)) return;
+  uint64_t offset;
+  if (!tri_edge_offset(view, reference, way.tagged, &offset)) return;
   if (way.near)
     tri_edge_add_near(view, list, offset);
   else
@@ -158,8 +165,8 @@ TRI_MARK_INLINE void tri_edge_add(const tri_mark_view *view, tri_edge_list *list
 // Without a detour through edges for what is marked already. Its mark word is not prefetched: nothing waits for it, as
 // the branch is nearly always guessed right.
 TRI_MARK_INLINE void tri_edge_add_young(const tri_mark_view *view, tri_edge_list *list, uintptr_t reference) {
-  uint64_t offset = reference - view->start;
-  if (offset >= view->limit || (reference & view->tag_mask) == view->tag_value) return;
+  uint64_t offset;
+  if (!tri_edge_offset(view, reference, true, &offset)) return;
   uint64_t marks = tri_load_relaxed(&view->marks[offset >> TRI_MARK_WORD_LOG2]);
   if (!(marks >> (offset >> TRI_GRANULE_LOG2 & 63) & 1)) tri_edge_add_near(view, list, offset);
 }
@@ -409,11 +416,17 @@ static __attribute__((noinline)) void tri_marker_scan_long(tri_marker *marker, c
   *shared_list = list;
 }
 
-TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
-                                     tri_edge_list *list, tri_mark_way way) {
-  // None for what is scanned in slices, so that tags need no test of their own.
+// All references of an object; 0 where it takes the long way. Of what is scanned in slices, too, so that tags need no
+// test of their own.
+TRI_MARK_INLINE uint64_t tri_mark_scan_mask(const tri_mark_view *view, tri_grey_item item) {
   uint64_t mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
   TRI_ASSERT(!(item & TRI_GREY_TAGS) || !mask);
+  return mask;
+}
+
+TRI_MARK_INLINE void tri_marker_scan(tri_marker *marker, const tri_mark_view *view, tri_grey_item item,
+                                     tri_edge_list *list, tri_mark_way way) {
+  uint64_t mask = tri_mark_scan_mask(view, item);
   if (__builtin_expect(!mask, 0)) {
     tri_edge_list copy = *list; // whose address is known elsewhere
     tri_marker_scan_long(marker, view, item, &copy);
@@ -479,7 +492,7 @@ TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_ma
   // So that budgets and hungry workers are looked at on long lists.
   for (; top > bottom && top < bottom + TRI_MARK_SHALLOW_ITEMS && scanned < 256; scanned++) {
     tri_grey_item item = top[-1];
-    uint64_t mask = view->scan_masks[tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]) & TRI_ENTRY_CLASS];
+    uint64_t mask = tri_mark_scan_mask(view, item);
     if (__builtin_expect(!mask || view->confirmed_by, 0)) {
       marker->depth = (uint32_t)(top - bottom);
       (way.alone ? tri_marker_run_one_alone : tri_marker_run_one)(marker, view);
@@ -490,9 +503,8 @@ TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_ma
     const uintptr_t *slots = (const uintptr_t *)(view->start + item);
     uint32_t count = 0;
     do {
-      uintptr_t reference = tri_load_relaxed(&slots[tri_first_set(mask)]);
-      uint64_t offset = reference - view->start;
-      if (offset >= view->limit || (way.tagged && (reference & view->tag_mask) == view->tag_value)) continue;
+      uint64_t offset;
+      if (!tri_edge_offset(view, tri_load_relaxed(&slots[tri_first_set(mask)]), way.tagged, &offset)) continue;
       tri_mark_prefetch(view, offset);
       edges[count++] = offset;
     } while (mask &= mask - 1);
