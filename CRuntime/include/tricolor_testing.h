@@ -84,6 +84,7 @@ void tri_testing_verify(tri_heap *heap);
 /// Breaks one invariant each, for tests that show its assertion fires.
 typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_LEFTOVER_GREY TRI_SWIFT(leftoverGrey),   ///< a grey chunk nobody will scan
+  TRI_BREAK_WORKER TRI_SWIFT(worker),                ///< a marking worker that does not end
   TRI_BREAK_BARRIER_BUFFER TRI_SWIFT(barrierBuffer), ///< a barrier word recorded in phase off
   TRI_BREAK_MARK_OUTSIDE TRI_SWIFT(markOutside),     ///< a mark bit where nothing is allocated
   TRI_BREAK_PAGE_MAP TRI_SWIFT(pageMap),             ///< a page that leads to the wrong span

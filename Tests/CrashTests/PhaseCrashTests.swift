@@ -262,6 +262,16 @@ import Testing
     expect(result, says: "phase markTermination: marking ends with 1 chunks of grey objects and 0 workers left")
   }
 
+  @Test("a worker that marks when windows are emptied in a stop")
+  func leftoverWorker() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      tri_testing_break(crash.heap, .worker)
+      crash.terminate(forced: true)
+    }
+    expect(result, says: "windows are emptied in a stop while 1 workers mark")
+  }
+
   @Test("a word left in a barrier buffer at the end of marking", arguments: [false, true])
   func leftoverBuffer(_ forced: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -118,6 +118,7 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     tri_grey_share(&collect->grey, chunk);
     return;
   }
+  case TRI_BREAK_WORKER: tri_grey_worker_begin(&collect->grey); return;
   case TRI_BREAK_BARRIER_BUFFER: heap->world.mutators->barrier.count = 1; return;
   case TRI_BREAK_MARK_OUTSIDE: {
     uint64_t last = (collect->spans.space.committed_bytes >> TRI_GRANULE_LOG2) - 1;

@@ -149,6 +149,9 @@ static void tri_orphan_give_back(void *context, const struct tri_window *window)
 
 void tri_world_drop_windows(tri_world *world) {
   tri_assert_world_stopped(world);
+  // A mark that one sets could be lost beside those that are cleared here.
+  TRI_CHECK(tri_load_relaxed(&world->collect.grey.workers) == 0, "windows are emptied in a stop while %u workers mark",
+            world->collect.grey.workers);
   for (tri_mutator_full *mutator = world->unsettled; mutator; mutator = mutator->next_unsettled) {
     tri_mutator_drop_windows(mutator, true);
     tri_mutator_account(mutator);

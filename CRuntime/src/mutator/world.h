@@ -38,8 +38,8 @@ typedef struct tri_world {
   tri_mutator_full *stopper;   // [stw] the mutator of the thread that stopped the world, if it has one
   uint32_t awaited;            // [lock; atomic read] mutators that the stop which is wanted has to wait for
   uint32_t stops_asleep;       // [stw] stops to come that are slept through from their beginning,
-  uint32_t stops_disturbed; // [stw] of so many, because somebody else took the processor in the last one that was not
-  uint32_t still;           // [lock] that it found standing still, and looked at
+  uint32_t stops_disturbed;    // [stw] of so many, as somebody else took the processor in the last that was not; or 0
+  uint32_t still;              // [lock] that it found standing still, and looked at
   tri_mutator_full *unsettled; // [stw] those of them that were not settled, and the stopper: linked by next_unsettled
   uint64_t marking_ends;       // [stw] times that marking came to its end: what mutators follow (tri_mutator_follow)
   uintptr_t stopper_token;     // [stw]
