@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) void tri_slot_zero_ahead(uintptr_t 
 /// Zeroes any slot without a call, as a function without a frame can, up to 2 KiB.
 static inline __attribute__((always_inline)) void tri_slot_zero(uintptr_t slot, size_t slot_bytes) {
   if (slot_bytes > TRI_ZERO_AHEAD_BYTES_MAX)
-    tri_zero_variable((void *)slot, slot_bytes);
+    tri_zero_variable((void *)slot, slot_bytes, 0);
   else
     tri_slot_zero_ahead(slot, slot_bytes);
 }

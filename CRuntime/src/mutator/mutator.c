@@ -51,7 +51,7 @@ void tri_mutator_follow(tri_mutator_full *mutator) {
 
 bool tri_mutator_is_settled(const tri_mutator_full *mutator) {
   return !mutator->stack_grey && mutator->barrier.count == 0 &&
-         mutator->loaded_windows == (uint32_t)TRI_WINDOW_LIST_END && !mutator->magazines_used &&
+         mutator->loaded_windows == TRI_WINDOW_LIST_END && !mutator->magazines_used &&
          mutator->unaccounted_bytes == 0 && mutator->freed_bytes == mutator->accounted_freed_bytes &&
          mutator->logged_stores == 0;
 }
@@ -98,7 +98,7 @@ tri_mutator_full *tri_mutator_make(struct tri_world *world, bool precise) {
   mutator->thread_id = tri_thread_id();
   mutator->precise = precise;
   if (!precise) tri_collect_note(&world->collect.keeps_seen);
-  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  mutator->loaded_windows = TRI_WINDOW_LIST_END;
   if (!tri_thread_stack_bounds(&mutator->stack)) {
     tri_lock_acquire(&world->lock);
     tri_mutator_retire_locked(mutator);
@@ -136,7 +136,7 @@ void tri_mutator_retire_locked(tri_mutator_full *mutator) {
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context) {
   const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END;
        index = windows[index].loaded_next)
     each(context, &windows[index]);
 }
@@ -206,7 +206,7 @@ uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *win
 uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator) {
   const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
   uint64_t bytes = 0;
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END;
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END;
        index = windows[index].loaded_next)
     if (windows[index].free_slots)
       bytes += (uint64_t)tri_popcount(windows[index].free_slots) * windows[index].slot_bytes;
@@ -215,14 +215,14 @@ uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator) {
 
 void tri_mutator_drop_windows(tri_mutator_full *mutator, bool stopped) {
   uint32_t next;
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END; index = next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
     mutator->unaccounted_bytes -= (int64_t)tri_window_give_back(&mutator->world->collect, window, stopped);
     next = window->loaded_next;
     // Base 0: an explicit free finds no group here.
     *window = (struct tri_window){0};
   }
-  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  mutator->loaded_windows = TRI_WINDOW_LIST_END;
   mutator->early_until_bytes = 0;
   tri_magazines_forget(mutator);
 }
@@ -286,7 +286,7 @@ static void tri_window_orphan_locked(tri_collect *collect, tri_span_class *class
 void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
   tri_collect *collect = &mutator->world->collect;
   uint32_t next;
-  for (uint32_t index = mutator->loaded_windows; index != (uint32_t)TRI_WINDOW_LIST_END; index = next) {
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END; index = next) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
     tri_span_class *class = tri_spans_class_by_id(&collect->spans, index / 2);
     next = window->loaded_next;
@@ -298,5 +298,5 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     tri_lock_release(&class->lock);
     *window = (struct tri_window){0};
   }
-  mutator->loaded_windows = (uint32_t)TRI_WINDOW_LIST_END;
+  mutator->loaded_windows = TRI_WINDOW_LIST_END;
 }

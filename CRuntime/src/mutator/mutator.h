@@ -31,7 +31,7 @@ typedef enum tri_mutator_state {
 } tri_mutator_state;
 
 enum {
-  TRI_WINDOW_LIST_END = -1, // as loaded_next; 0 there means "not loaded"
+  TRI_WINDOW_LIST_END = UINT16_MAX, // as loaded_next, an index that no window has; 0 there means "not loaded"
 };
 
 /// Bits of tri_mutator.request.
@@ -106,7 +106,7 @@ typedef struct tri_mutator_full {
 
   uint32_t logged_stores;     // [owner; collector while stopped] since they were last added to the heap's
   tri_grey_chunk *remembered; // [owner; collector while stopped] old objects it stored into since the last cycle
-  uint32_t loaded_windows;    // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
+  uint16_t loaded_windows;    // [owner; collector while stopped] linked by loaded_next; TRI_WINDOW_LIST_END ends
 
   struct tri_fiber *fiber; // [owner; read while stopped] that it runs on; NULL: its thread's native stack
   struct {

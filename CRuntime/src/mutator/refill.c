@@ -13,6 +13,10 @@ enum {
   // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many
   // threads.
   TRI_RUN_BYTES_MAX = TRI_BLOCK_BYTES,
+  TRI_AHEAD_BYTES = 512,
+  TRI_AHEAD_SLOTS = 4,
+  TRI_AHEAD_FREE_MIN = 48,
+  TRI_AHEAD_SLOT_BYTES_MAX = 1024,
   TRI_REFILL_PASSED_MAX = 8, // spans of others that a refill looks past for one of its own
   TRI_RUN_GROUPS_MAX = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * TRI_GRANULE_BYTES), // of the smallest slots
 };
@@ -27,6 +31,14 @@ typedef struct tri_refill {
   uint16_t last_owner; // of the orphan's group, who may not have noticed that it is another's; or 0
 } tri_refill;
 
+// How far ahead of a slot that is handed out its successors are asked for. Where few are free that would fetch what is
+// alive, for nothing. What is zeroed a window ahead has been fetched by that: there it is the next group.
+static uint16_t tri_refill_ahead_bytes(uint64_t free_slots, uint32_t slot_bytes, bool zeroed) {
+  if (slot_bytes > TRI_AHEAD_SLOT_BYTES_MAX) return TRI_AHEAD_BYTES; // more of the slot itself
+  if (tri_popcount(free_slots) < TRI_AHEAD_FREE_MIN) return 0;
+  return (uint16_t)(TRI_AHEAD_BYTES + (zeroed ? TRI_WINDOW_SLOTS : TRI_AHEAD_SLOTS) * slot_bytes);
+}
+
 // In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the
 // count, the base, the mask. The table of owners tells it where to ask, and before any slot waits.
 static inline __attribute__((always_inline)) void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group,
@@ -37,6 +49,7 @@ static inline __attribute__((always_inline)) void tri_refill_load(tri_refill *re
   tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
   tri_store_release(&window->base, base);
   window->slot_bytes = refill->class->info->slot_bytes;
+  window->ahead_bytes = tri_refill_ahead_bytes(free_slots, window->slot_bytes, refill->zeroed);
   tri_group_own(refill->mutator, refill->class->info, base, group);
   tri_group_note_loaded(refill->mutator, base);
   tri_store_release(&window->free_slots, free_slots);
@@ -261,7 +274,7 @@ static void tri_refill_note_window(tri_mutator_full *mutator, uint32_t index) {
   struct tri_window *window = tri_mutator_window(&mutator->fast, index);
   if (window->loaded_next) return;
   window->loaded_next = mutator->loaded_windows;
-  mutator->loaded_windows = index;
+  mutator->loaded_windows = (uint16_t)index;
 }
 
 static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *class, uint32_t index) {
