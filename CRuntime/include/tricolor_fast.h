@@ -16,18 +16,20 @@
 TRI_EXTERN_C_BEGIN
 TRI_BEGIN_NONNULL
 
-/// Up to 64 free slots of one group, ready to hand out: slot i starts at base + i * slot_bytes. A window
-/// with no bit set is the one branch to the slow path. Only its mutator writes it; the collector may
-/// while that mutator is stopped.
+/// Up to 64 free slots of one group, ready to hand out: those of a mask, of which slot i starts at base + i *
+/// slot_bytes; or where all of a group is free a range, [next, limit). A window with neither is the one branch to the
+/// slow path. Only its mutator writes it; the collector may while that mutator is stopped.
 struct tri_window {
+  uintptr_t next, limit; ///< no range where next is not below
   uint64_t free_slots;
   uintptr_t base;
   uint32_t slot_bytes;
-  uint16_t loaded_next; ///< the windows this mutator has loaded since the last cycle, as a list
   uint16_t ahead_bytes; ///< how far behind a slot that is handed out the cache line is that is asked for then
+  uint16_t loaded_next; ///< the windows this mutator has loaded since the last cycle, as a list
   uint32_t run_span;    ///< groups [run_next, run_end) of this span (an index + 1) are kept for its next refills
   uint8_t run_next, run_end, run_groups;
-  uint8_t loads; ///< counts up with every load: who looks from outside sees whether base and mask belong together
+  uint8_t loads; ///< counts up with every load: who looks from outside sees whether the rest belongs together
+  uint64_t unused[2];
 };
 
 enum {
@@ -129,6 +131,26 @@ TRI_ALWAYS_INLINE void tri_prefetch_ahead(const void *place, size_t ahead_bytes)
 #endif
 }
 
+/// A slot of a window; 0 if it has none.
+TRI_ALWAYS_INLINE uintptr_t tri_window_take(struct tri_window *window, size_t slot_bytes) {
+  // Found by one register, with no index: some processors forward what was stored there without waiting for it (memory
+  // renaming). Costs one instruction where the compiler would have used an index.
+  __asm__("" : "+r"(window));
+  uint64_t free_slots = window->free_slots;
+  uintptr_t slot;
+  if (free_slots) {
+    window->free_slots = free_slots & (free_slots - 1);
+    slot = window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes;
+  } else { // second: who has masks has the longer way as it is
+    slot = window->next;
+    if (TRI_UNLIKELY(slot >= window->limit)) return 0;
+    window->next = slot + slot_bytes;
+  }
+  if (!slot) __builtin_unreachable();
+  tri_prefetch_ahead((const void *)slot, window->ahead_bytes);
+  return slot;
+}
+
 /// Zeroes a slot whose size the compiler knows.
 TRI_ALWAYS_INLINE void tri_zero_constant(void *slot, size_t bytes) {
   __builtin_memset(slot, 0, bytes);
@@ -167,16 +189,11 @@ TRI_ALWAYS_INLINE void tri_zero_variable(void *slot, size_t bytes, size_t ahead_
 TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_new(tri_mutator *mutator, tri_type type, size_t bytes) {
   uint32_t slot_bytes = tri_size_class_bytes(tri_size_class(bytes));
   struct tri_window *window = tri_mutator_window(mutator, type.window);
-  uint64_t free_slots = window->free_slots;
-  void *object;
-  if (TRI_UNLIKELY(!free_slots)) {
+  void *object = (void *)tri_window_take(window, slot_bytes);
+  if (TRI_UNLIKELY(!object)) {
     object = tri_refill_type(mutator, type);
     // No hint here: with one, clang takes the whole calling function for cold.
     if (!object) return object;
-  } else {
-    window->free_slots = free_slots & (free_slots - 1);
-    object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
-    tri_prefetch_ahead(object, window->ahead_bytes);
   }
   tri_zero_constant(object, slot_bytes);
   return object;
@@ -191,15 +208,10 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc(tri_mutator *mutator, tri_layout 
   // this size was never asked for.
   uint32_t index = __atomic_load_n((const uint32_t *)(const void *)layout + size_class, __ATOMIC_RELAXED);
   struct tri_window *window = tri_mutator_window(mutator, index);
-  uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_refill_zeroed(mutator, window, layout, bytes);
-  window->free_slots = free_slots & (free_slots - 1);
   size_t slot_bytes = window->slot_bytes;
-  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
-  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX)
-    tri_zero_variable(object, slot_bytes, window->ahead_bytes);
-  else
-    tri_prefetch_ahead(object, window->ahead_bytes);
+  void *object = (void *)tri_window_take(window, slot_bytes);
+  if (TRI_UNLIKELY(!object)) return tri_refill_zeroed(mutator, window, layout, bytes);
+  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX) tri_zero_variable(object, slot_bytes, window->ahead_bytes);
   return object;
 }
 
@@ -212,12 +224,10 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_uninitialized(tri_mutator *mutato
   const uint32_t *table = (const uint32_t *)(const void *)layout;
   uint32_t index = __atomic_load_n(table + size_class, __ATOMIC_RELAXED) & ~(uint32_t)TRI_WINDOW_ZEROED;
   struct tri_window *window = tri_mutator_window(mutator, index);
-  uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_refill_uninitialized(mutator, window, layout, bytes);
-  window->free_slots = free_slots & (free_slots - 1);
-  size_t slot_bytes = window->slot_bytes, reference_bytes = table[TRI_SIZE_CLASS_COUNT];
-  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
-  tri_prefetch_ahead(object, window->ahead_bytes);
+  size_t slot_bytes = window->slot_bytes;
+  void *object = (void *)tri_window_take(window, slot_bytes);
+  if (TRI_UNLIKELY(!object)) return tri_refill_uninitialized(mutator, window, layout, bytes);
+  size_t reference_bytes = table[TRI_SIZE_CLASS_COUNT];
   tri_zero_constant(object, 16); // no slot is smaller
   if (reference_bytes > 16) __builtin_memset(object, 0, reference_bytes < slot_bytes ? reference_bytes : slot_bytes);
   return object;
@@ -233,11 +243,9 @@ TRI_ALWAYS_INLINE struct tri_window *tri_mutator_leaf_window(tri_mutator *mutato
 TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf_uninitialized(tri_mutator *mutator, size_t bytes) {
   struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, 0);
   if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_slow(mutator, bytes);
-  uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_refill_leaf(mutator, window, bytes);
-  window->free_slots = free_slots & (free_slots - 1);
-  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * window->slot_bytes);
-  tri_prefetch_ahead(object, window->ahead_bytes);
+  size_t slot_bytes = window->slot_bytes;
+  void *object = (void *)tri_window_take(window, slot_bytes);
+  if (TRI_UNLIKELY(!object)) return tri_refill_leaf(mutator, window, bytes);
   return object;
 }
 
@@ -246,15 +254,10 @@ TRI_ALWAYS_INLINE void *TRI_NULLABLE tri_alloc_leaf(tri_mutator *mutator, size_t
   uint32_t kind = bytes <= TRI_ZERO_AHEAD_BYTES_MAX ? TRI_WINDOW_ZEROED : 0;
   struct tri_window *window = tri_mutator_leaf_window(mutator, bytes, kind);
   if (TRI_UNLIKELY(bytes - 1 >= TRI_SMALL_BYTES_MAX)) return tri_alloc_leaf_zeroed_slow(mutator, bytes);
-  uint64_t free_slots = window->free_slots;
-  if (TRI_UNLIKELY(!free_slots)) return tri_refill_leaf_zeroed(mutator, window, bytes);
-  window->free_slots = free_slots & (free_slots - 1);
   size_t slot_bytes = window->slot_bytes;
-  void *object = (void *)(window->base + (uintptr_t)(uint32_t)__builtin_ctzll(free_slots) * slot_bytes);
-  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX)
-    tri_zero_variable(object, slot_bytes, window->ahead_bytes);
-  else
-    tri_prefetch_ahead(object, window->ahead_bytes);
+  void *object = (void *)tri_window_take(window, slot_bytes);
+  if (TRI_UNLIKELY(!object)) return tri_refill_leaf_zeroed(mutator, window, bytes);
+  if (bytes > TRI_ZERO_AHEAD_BYTES_MAX) tri_zero_variable(object, slot_bytes, window->ahead_bytes);
   return object;
 }
 

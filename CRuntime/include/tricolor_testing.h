@@ -2,7 +2,7 @@
 #ifndef TRICOLOR_TESTING_H
 #define TRICOLOR_TESTING_H
 
-#include "tricolor_types.h"
+#include "tricolor_fast.h"
 
 TRI_EXTERN_C_BEGIN
 TRI_BEGIN_NONNULL
@@ -68,6 +68,8 @@ uint64_t tri_testing_scavenger_cpu_ns(tri_heap *heap);
 
 bool tri_testing_is_marked(tri_heap *heap, const void *object);
 bool tri_testing_is_allocated(tri_heap *heap, const void *object);
+/// Slots that wait in a window.
+uint32_t tri_testing_waiting_slots(const struct tri_window *window);
 /// Words waiting in the calling thread's barrier buffer.
 uint32_t tri_testing_barrier_words(tri_mutator *mutator);
 bool tri_testing_barrier_is_on(tri_mutator *mutator);

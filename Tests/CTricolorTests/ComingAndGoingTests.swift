@@ -167,7 +167,7 @@ private enum Steps {
           for zeroed in [false, true] {
             // A size that nobody asked for yet has no window of its own.
             let window = mutator.window(heap.leaf, bytes, zeroed: zeroed)
-            #expect(window.pointee.free_slots == 0 && window.pointee.base == 0 && window.pointee.run_span == 0)
+            #expect(tri_testing_waiting_slots(window) == 0 && window.pointee.base == 0 && window.pointee.run_span == 0)
           }
         }
         let kept = mutator.list(20)

@@ -191,7 +191,9 @@ private final class Box: @unchecked Sendable {
       // Twenty of these have their bits in one word. Every second one is the guests'.
       let objects = (0..<1000).map { _ in tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes)! }
       let window = mutator.window(heap.leaf, slotBytes, zeroed: false)
-      while window.pointee.free_slots != 0 { _ = tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes) }
+      while tri_testing_waiting_slots(window) != 0 {
+        _ = tri_alloc_uninitialized(mutator.pointer, heap.leaf, slotBytes)
+      }
       let theirs = Shared(stride(from: 1, to: 40, by: 2).map { objects[$0] })
       var own = stride(from: 0, to: 40, by: 2).map { objects[$0] }
       let done = Flag()

@@ -46,8 +46,8 @@ nonisolated(unsafe) private var othersObjects: [Object] = []
     let bytes = UInt(Int(TRI_MUTATOR_WINDOWS_OFFSET) + leafWindows)
     #expect(Int(TRI_MUTATOR_WINDOWS_OFFSET) % SharingTests.pageBytes == 0)
     #expect(MemoryLayout<tri_mutator>.size <= Int(SharingTests.lineBytes))
-    // A pair of windows, both of one mutator, is one line: never one and a half.
-    #expect(2 * MemoryLayout<tri_window>.stride == Int(SharingTests.lineBytes))
+    // A window is one line: never one and a half.
+    #expect(MemoryLayout<tri_window>.stride == Int(SharingTests.lineBytes))
     let other = Counter()
     try heap.attached { mutator in
       try besideAnother(heap, { other.add(Int(address(Object($0.pointer)))) }) {

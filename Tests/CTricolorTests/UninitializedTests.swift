@@ -139,7 +139,7 @@ private let sizes = [1, 16, 17, 40, 64, 128, 129, 500, 520, 2048, 5000, 32_768]
       let usable = Int(tri_size_class_bytes(tri_size_class(bytes)))
       let objects = (0..<300).map { _ in tri_alloc_uninitialized(mutator.pointer, layout, bytes)! }
       let window = mutator.window(layout, bytes, zeroed: false)
-      while window.pointee.free_slots != 0 { _ = tri_alloc_uninitialized(mutator.pointer, layout, bytes) }
+      while tri_testing_waiting_slots(window) != 0 { _ = tri_alloc_uninitialized(mutator.pointer, layout, bytes) }
       for object in objects[0..<10] {
         memset(object, 0xff, usable)
         tri_free(mutator.pointer, object)

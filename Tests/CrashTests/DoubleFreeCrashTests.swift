@@ -61,12 +61,12 @@ extension CrashHeap {
       tri_free(crash.mutator, others[0])
       let window = tri_mutator_leaf_window(crash.mutator, 64, UInt32(TRI_WINDOW_ZEROED))
       var group: [Object] = []
-      repeat { group.append(crash.leaf(64)) } while window.pointee.base == 0 || window.pointee.free_slots != 0
+      repeat { group.append(crash.leaf(64)) } while window.pointee.base == 0 || tri_testing_waiting_slots(window) != 0
       tri_free(crash.mutator, group[group.count - 1])
       // What a full magazine has no room for goes back into the window.
       for object in others[1..<61] { tri_free(crash.mutator, object) }
       tri_free(crash.mutator, group[group.count - 2])
-      if window.pointee.free_slots == 0 { _exit(0) }
+      if tri_testing_waiting_slots(window) == 0 { _exit(0) }
       tri_free(crash.mutator, group[group.count - 1])
     }
     expect(result, says: "free of 0x", freedAlready)
@@ -192,6 +192,38 @@ extension CrashHeap {
         tri_free(other, Scene.object)
       }
       tri_free(crash.mutator, Scene.object)
+    }
+    expect(result, says: "free of 0x", freedAlready)
+  }
+
+  @Test(
+    "in a range that waits: never allocated, this thread's, another's, or left behind", arguments: 0..<3, [64, 200])
+  func range(_ place: Int, _ bytes: Int) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [place = place as Int, bytes = bytes as Int] in
+      let crash = CrashHeap()
+      // Into the last of many whole groups.
+      let allocate: @Sendable (MutatorPointer) -> Void = { mutator in
+        for _ in 0..<50 * 64 { _ = tri_alloc(mutator, tri_layout_leaf(Scene.crash.heap), bytes) }
+        Scene.object = tri_alloc(mutator, tri_layout_leaf(Scene.crash.heap), bytes)
+        let window = tri_mutator_leaf_window(mutator, bytes, bytes > 128 ? 0 : UInt32(TRI_WINDOW_ZEROED))
+        precondition(window.pointee.next < window.pointee.limit, "there is no range")
+      }
+      Scene.crash = crash
+      switch place {
+      case 0: allocate(crash.mutator)
+      case 1: crash.beside(allocate)
+      default:
+        onAnotherThread {
+          var other: MutatorPointer?
+          _ = tri_attach(crash.heap, UInt32(TRI_ATTACH_PRECISE), &other)
+          allocate(other!)
+          _ = tri_detach(other!)
+        }
+      }
+      let usable = tri_object_bytes(crash.heap, Scene.object)
+      tri_free(crash.mutator, Scene.object)
+      tri_free(crash.mutator, Scene.object + 2 * usable)
     }
     expect(result, says: "free of 0x", freedAlready)
   }

@@ -37,7 +37,7 @@ enum {
 
 _Static_assert(TRI_SMALL_BYTES_MAX < 8 * TRI_BLOCK_BYTES, "a small span holds several objects of its largest class");
 _Static_assert(TRI_PAGES_PER_CHUNK % 64 == 0, "a chunk's page bitmap is whole words");
-_Static_assert(sizeof(struct tri_window) == 32, "windows are found by a shift");
+_Static_assert(sizeof(struct tri_window) == TRI_CACHE_LINE_BYTES, "windows are found by a shift");
 _Static_assert(sizeof(struct tri_mutator) <= TRI_MUTATOR_WINDOWS_OFFSET, "the mutator ends before its windows");
 _Static_assert(sizeof(void *) == 8, "64-bit only");
 

@@ -48,6 +48,10 @@ static uint64_t tri_testing_granule(tri_heap *heap, const void *object) {
 bool tri_testing_is_marked(tri_heap *heap, const void *object) {
   return tri_bit_test(heap->world.collect.spans.space.bits.marked, tri_testing_granule(heap, object));
 }
+uint32_t tri_testing_waiting_slots(const struct tri_window *window) {
+  return tri_popcount(tri_window_waiting(window));
+}
+
 bool tri_testing_is_allocated(tri_heap *heap, const void *object) {
   return tri_object_start(heap, object) == object;
 }

@@ -8,7 +8,7 @@
 static void tri_verify_window(void *context, const struct tri_window *window) {
   const tri_collect *collect = context;
   const tri_space *space = &collect->spans.space;
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+  for (uint64_t left = tri_window_waiting(window); left; left &= left - 1) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
     uint64_t granule = tri_space_granule(space, slot);
     TRI_CHECK(tri_bit_test(space->bits.allocated, granule), "slot %p waits in a window and is not allocated",

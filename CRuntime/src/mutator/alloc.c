@@ -12,8 +12,8 @@ void *tri_allocate_small(tri_mutator_full *mutator, tri_span_class *class, bool 
   uint32_t index = 2 * class->id + (ahead ? TRI_WINDOW_ZEROED : 0);
   struct tri_window *window = tri_mutator_window(&mutator->fast, index);
   *out_status = TRI_OK;
-  uintptr_t object =
-      window->free_slots ? tri_window_pop(window) : tri_refill_and_pop(mutator, class, index, out_status);
+  uintptr_t object = tri_window_has_any(window) ? tri_window_take(window, slot_bytes)
+                                                : tri_refill_and_pop(mutator, class, index, out_status);
   if (object && !uninitialized && !ahead) memset((void *)object, 0, slot_bytes);
   return (void *)object;
 }

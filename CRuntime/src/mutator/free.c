@@ -19,6 +19,18 @@ _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void
   tri_fatal("free of %p: %s", object, why);
 }
 
+// A load ends the old range, then writes the base, then the new range: with the same end before and after, start and
+// end belong together.
+TRI_NO_TSAN static bool tri_range_seems_to_hold(const struct tri_window *window, uintptr_t slot) {
+  for (;;) {
+    uintptr_t limit = *(const volatile uintptr_t *)&window->limit;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    uintptr_t next = *(const volatile uintptr_t *)&window->next;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (*(const volatile uintptr_t *)&window->limit == limit) return next <= slot && slot < limit;
+  }
+}
+
 // One look at a window whose owner may be popping slots, which only clears other bits, or loading another group. A load
 // counts, then writes the base, then the mask: with the same count before and after, base and mask belong together. The
 // race is meant, and kept from the thread sanitizer, which knows no volatile reads.
@@ -31,7 +43,9 @@ TRI_NO_TSAN static bool tri_window_seems_to_hold(const struct tri_window *window
     bool held = *(const volatile uintptr_t *)&window->base == base;
     tri_step(TRI_STEP_LOOK);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    held = held && (*(const volatile uint64_t *)&window->free_slots & bit);
+    // In this order, as a range may become a mask meanwhile.
+    held = held &&
+           (tri_range_seems_to_hold(window, place->start) || *(const volatile uint64_t *)&window->free_slots & bit);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (!held || *(const volatile uint8_t *)&window->loads == before) return held;
   }
@@ -169,6 +183,7 @@ static __attribute__((noinline)) void tri_free_general(tri_mutator_full *mutator
 // Remembered for the next free: programs free neighbours.
 static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_t group, uintptr_t base,
                               struct tri_window *window, bool zeroed) {
+  tri_window_fold(window);
   mutator->last_freed = (tri_free_place){
       .base = base,
       .bytes = tri_group_slots(span->slots, group) * span->slot_bytes,
@@ -176,6 +191,7 @@ static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_
       .slot_inverse = span->slot_inverse,
       .zeroed = zeroed,
       .window = window,
+      .magazine = tri_mutator_magazine(mutator, span->class_id),
       .span = span,
   };
 }
@@ -206,6 +222,7 @@ tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, b
   const tri_free_place *last = &mutator->last_freed;
   uint64_t offset = object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return TRI_FREE_ELSEWHERE;
+  TRI_ASSERT(!tri_window_has_range(last->window));
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return TRI_FREE_ELSEWHERE;
   uint64_t bit = UINT64_C(1) << (slot & 63);
@@ -222,6 +239,7 @@ tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, b
   if (last->zeroed) tri_slot_zero_ahead(object, last->slot_bytes);
   mutator->put_back_bytes += last->slot_bytes;
   last->window->free_slots |= bit;
+  last->magazine->window_waits = 1;
   return TRI_FREE_DONE;
 }
 static bool tri_free_into_last_long_way(tri_mutator_full *mutator, uintptr_t object) {
@@ -230,9 +248,17 @@ static bool tri_free_into_last_long_way(tri_mutator_full *mutator, uintptr_t obj
 
 // Whether one of a class's two windows may hold the slot: it lies in the window's group, or just behind one with fewer
 // slots than others.
-static inline bool tri_free_may_wait(const struct tri_window *window, uint64_t slot_bytes, uintptr_t object) {
-  if ((window[0].free_slots | window[1].free_slots) == 0) return false;
-  uint64_t group_bytes = slot_bytes * TRI_WINDOW_SLOTS;
+static inline bool tri_free_may_wait(const tri_mutator_full *mutator, tri_magazine *magazine, uintptr_t object) {
+  const struct tri_window *window =
+      tri_mutator_window((tri_mutator *)(uintptr_t)&mutator->fast, 2 * magazine->class_id);
+  TRI_ASSERT(!tri_window_has_range(&window[0]) && !tri_window_has_range(&window[1]));
+  TRI_ASSERT(magazine->window_waits || (window[0].free_slots | window[1].free_slots) == 0);
+  if (!magazine->window_waits) return false;
+  if ((window[0].free_slots | window[1].free_slots) == 0) {
+    magazine->window_waits = 0;
+    return false;
+  }
+  uint64_t group_bytes = (uint64_t)magazine->slot_bytes * TRI_WINDOW_SLOTS;
   return object - window[0].base < group_bytes || object - window[1].base < group_bytes;
 }
 
@@ -256,9 +282,7 @@ static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutat
   tri_magazine *magazine = tri_mutator_magazine(mutator, class_id);
   if (!tri_magazine_has_room(magazine, class_id)) return false;
   // Slots that wait have their bit in A, too.
-  if (!in_no_window &&
-      tri_free_may_wait(tri_mutator_window(&mutator->fast, 0) + 2 * (size_t)class_id, magazine->slot_bytes, object))
-    return false;
+  if (!in_no_window && tri_free_may_wait(mutator, magazine, object)) return false;
   if (!tri_liberty_has(mutator, liberty, granule)) return false;
   uint64_t *word = &spans->space.bits.allocated[granule >> 6], before = tri_load_relaxed(word);
   uint64_t after = before & ~(UINT64_C(1) << (granule & 63));

@@ -56,6 +56,9 @@ tri_magazine *tri_magazine_make_room(tri_mutator_full *mutator, const tri_span *
     magazine->class_id = span->class_id;
     magazine->slot_bytes = (uint16_t)span->slot_bytes;
     magazine->puts = 0;
+    magazine->window_waits = 1;
+    for (uint32_t zeroed = 0; zeroed < 2; zeroed++)
+      tri_window_fold(tri_mutator_window(&mutator->fast, 2 * span->class_id + zeroed));
     mutator->magazines_used = mutator->magazines_touched = true;
   }
   if (magazine->count == TRI_MAGAZINE_SLOTS) tri_magazine_give_back(mutator, magazine, TRI_MAGAZINE_SLOTS / 2 + 1);
@@ -98,6 +101,7 @@ uintptr_t tri_magazine_take(tri_mutator_full *mutator, uint32_t class_id) {
 void tri_magazine_refilled(tri_mutator_full *mutator, const tri_span_class *class, struct tri_window *window) {
   tri_magazine *magazine = tri_mutator_magazine(mutator, class->id);
   if (magazine->class_id != class->id) return;
+  magazine->window_waits = 1;
   bool churned = magazine->puts >= TRI_MAGAZINE_CHURNED;
   magazine->puts = 0;
   tri_collect *collect = &mutator->world->collect;

@@ -31,8 +31,8 @@ typedef struct tri_magazine {
   uint32_t class_id;
   uint16_t count;
   uint16_t slot_bytes;
-  uint32_t puts; // since the class's last refill
-  uint32_t unused;
+  uint32_t puts;         // since the class's last refill
+  uint32_t window_waits; // 0: nothing waits in the class's windows, so that a free need not look at them
   uintptr_t slots[TRI_MAGAZINE_SLOTS];
 } tri_magazine;
 _Static_assert(sizeof(tri_magazine) == 512, "magazines are found by a shift");

@@ -50,10 +50,9 @@ void tri_mutator_follow(tri_mutator_full *mutator) {
 }
 
 bool tri_mutator_is_settled(const tri_mutator_full *mutator) {
-  return !mutator->stack_grey && mutator->barrier.count == 0 &&
-         mutator->loaded_windows == TRI_WINDOW_LIST_END && !mutator->magazines_used &&
-         mutator->unaccounted_bytes == 0 && mutator->freed_bytes == mutator->accounted_freed_bytes &&
-         mutator->logged_stores == 0;
+  return !mutator->stack_grey && mutator->barrier.count == 0 && mutator->loaded_windows == TRI_WINDOW_LIST_END &&
+         !mutator->magazines_used && mutator->unaccounted_bytes == 0 &&
+         mutator->freed_bytes == mutator->accounted_freed_bytes && mutator->logged_stores == 0;
 }
 
 static tri_mutator_full *tri_mutator_take_retired(tri_world *world) {
@@ -136,14 +135,13 @@ void tri_mutator_retire_locked(tri_mutator_full *mutator) {
 void tri_mutator_each_window(const tri_mutator_full *mutator,
                              void (*each)(void *context, const struct tri_window *window), void *context) {
   const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
-  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END;
-       index = windows[index].loaded_next)
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END; index = windows[index].loaded_next)
     each(context, &windows[index]);
 }
 
 // Hands over the waiting slots of a window as bits of one bitmap word after another.
 #define tri_each_window_word(space, window, word, slot_bits)                                                           \
-  for (uint64_t left_ = (window)->free_slots, word, slot_bits; left_;)                                                 \
+  for (uint64_t left_ = tri_window_waiting(window), word, slot_bits; left_;)                                           \
     if (left_ = tri_window_next_word(space, window, left_, &word, &slot_bits), true)
 
 static inline uint64_t tri_window_next_word(const tri_space *space, const struct tri_window *window, uint64_t left,
@@ -165,7 +163,7 @@ static inline uint64_t tri_window_next_word(const tri_space *space, const struct
 // refer to what they referred to when they were objects.
 static __attribute__((cold, noinline)) void
 tri_window_zero_shaded(const tri_space *space, const struct tri_window *window, uint64_t word, uint64_t shaded) {
-  for (uint64_t left = window->free_slots; left; left &= left - 1) {
+  for (uint64_t left = tri_window_waiting(window); left; left &= left - 1) {
     uintptr_t slot = window->base + (uint64_t)tri_first_set(left) * window->slot_bytes;
     uint64_t granule = tri_space_granule(space, slot);
     if (granule >> 6 == word && shaded >> (granule & 63) & 1) memset((void *)slot, 0, window->slot_bytes);
@@ -200,16 +198,14 @@ uint64_t tri_window_give_back(tri_collect *collect, const struct tri_window *win
     tri_store_ordered(allocated, others);
     if (tri_load_relaxed(marked) & bits) __atomic_fetch_and(marked, ~bits, __ATOMIC_SEQ_CST);
   }
-  return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
+  return tri_window_waiting_bytes(window);
 }
 
 uint64_t tri_mutator_waiting_bytes(const tri_mutator_full *mutator) {
   const struct tri_window *windows = tri_mutator_window((tri_mutator *)(uintptr_t)mutator, 0);
   uint64_t bytes = 0;
-  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END;
-       index = windows[index].loaded_next)
-    if (windows[index].free_slots)
-      bytes += (uint64_t)tri_popcount(windows[index].free_slots) * windows[index].slot_bytes;
+  for (uint32_t index = mutator->loaded_windows; index != TRI_WINDOW_LIST_END; index = windows[index].loaded_next)
+    bytes += tri_window_waiting_bytes(&windows[index]);
   return bytes;
 }
 
@@ -249,7 +245,7 @@ void tri_mutator_account(tri_mutator_full *mutator) {
 }
 
 static void tri_window_zero(const struct tri_window *window) {
-  for (uint64_t left = window->free_slots; left; left &= left - 1)
+  for (uint64_t left = tri_window_waiting(window); left; left &= left - 1)
     memset((void *)(window->base + (uint64_t)tri_first_set(left) * window->slot_bytes), 0, window->slot_bytes);
 }
 
@@ -292,7 +288,7 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     next = window->loaded_next;
     tri_lock_acquire(&class->lock);
     tri_window_end_run_locked(collect, class, window);
-    if (window->free_slots) tri_window_orphan_locked(collect, class, window, (index & TRI_WINDOW_ZEROED) != 0);
+    if (tri_window_has_any(window)) tri_window_orphan_locked(collect, class, window, (index & TRI_WINDOW_ZEROED) != 0);
     if (tri_phase_is_off(collect))
       tri_span_relist_locked(collect, class, tri_span_at(&collect->spans, window->base), 0);
     tri_lock_release(&class->lock);

@@ -21,6 +21,7 @@
 #include "collect/barrier.h"
 #include "collect/mark.h"
 #include "collect/remember.h"
+#include "mutator/window.h"
 #include "os/thread.h"
 
 typedef enum tri_mutator_state {
@@ -59,6 +60,7 @@ typedef struct tri_free_place {
   uint32_t slot_inverse;
   bool zeroed;
   struct tri_window *window;
+  struct tri_magazine *magazine; // of its class, or of another that has the same place
   tri_span *span;
 } tri_free_place;
 
@@ -122,6 +124,7 @@ typedef struct tri_mutator_full {
   int64_t assist_credit;                       // [owner] objects marked ahead of what allocation owes
   uint32_t refills_since_stress;               // [owner]
   tri_free_place last_freed;                   // [owner]
+  uint8_t whole_groups;                        // [owner] how far nearly all that it loaded lately were (refill.c)
   bool magazines_used;                         // [owner; collector while stopped] some magazine belongs to a class
   bool magazines_touched;                      // [owner] since it was attached
   uint64_t pages_in_hand_first, pages_in_hand; // [owner] taken for a large object that is not there yet

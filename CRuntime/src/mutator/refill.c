@@ -15,8 +15,12 @@ enum {
   TRI_RUN_BYTES_MAX = TRI_BLOCK_BYTES,
   TRI_AHEAD_BYTES = 512,
   TRI_AHEAD_SLOTS = 4,
-  TRI_AHEAD_FREE_MIN = 48,
-  TRI_AHEAD_SLOT_BYTES_MAX = 1024,
+  TRI_AHEAD_USED_MAX = 4,
+  TRI_AHEAD_SLOT_BYTES_MAX = 512,
+  // Of a count that every whole group lets go up, and every other one go back.
+  TRI_WHOLE_GROUPS_MAX = 48,
+  TRI_WHOLE_GROUPS_RANGE = 32,
+  TRI_WHOLE_GROUPS_BACK = 8,
   TRI_REFILL_PASSED_MAX = 8, // spans of others that a refill looks past for one of its own
   TRI_RUN_GROUPS_MAX = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * TRI_GRANULE_BYTES), // of the smallest slots
 };
@@ -34,25 +38,40 @@ typedef struct tri_refill {
 // How far ahead of a slot that is handed out its successors are asked for. Where few are free that would fetch what is
 // alive, for nothing. What is zeroed a window ahead has been fetched by that: there it is the next group.
 static uint16_t tri_refill_ahead_bytes(uint64_t free_slots, uint32_t slot_bytes, bool zeroed) {
-  if (slot_bytes > TRI_AHEAD_SLOT_BYTES_MAX) return TRI_AHEAD_BYTES; // more of the slot itself
-  if (tri_popcount(free_slots) < TRI_AHEAD_FREE_MIN) return 0;
+  if (slot_bytes > TRI_AHEAD_SLOT_BYTES_MAX) return 0;
+  uint64_t used = ~free_slots;
+  for (uint32_t most = TRI_AHEAD_USED_MAX; most; most--) used &= used - 1;
+  if (used) return 0;
   return (uint16_t)(TRI_AHEAD_BYTES + (zeroed ? TRI_WINDOW_SLOTS : TRI_AHEAD_SLOTS) * slot_bytes);
 }
 
-// In this order, for a free on another thread that asks whether a slot waits here (tri_window_seems_to_hold): the
-// count, the base, the mask. The table of owners tells it where to ask, and before any slot waits.
+// Whether a group is handed out as a range. Only whole ones are, and only when nearly all lately were whole: where an
+// allocation finds now a range, now a mask, the processor guesses wrong. And not where a free would have to look.
+static bool tri_refill_as_range(const tri_refill *refill, uint32_t group, uint64_t free_slots) {
+  tri_mutator_full *mutator = refill->mutator;
+  uint32_t seen = mutator->whole_groups;
+  if (free_slots != tri_low_bits(tri_group_slots(refill->class->info->slots, group))) {
+    mutator->whole_groups = (uint8_t)(seen > TRI_WHOLE_GROUPS_BACK ? seen - TRI_WHOLE_GROUPS_BACK : 0);
+    return false;
+  }
+  if (seen < TRI_WHOLE_GROUPS_MAX) mutator->whole_groups = (uint8_t)(seen + 1);
+  if (seen < TRI_WHOLE_GROUPS_RANGE) return false;
+  if (tri_mutator_magazine(mutator, refill->class->id)->class_id == refill->class->id) return false;
+  if (mutator->last_freed.window == refill->window) mutator->last_freed.bytes = 0;
+  return true;
+}
+
+// The table of owners tells a free on another thread where to ask whether a slot waits, and before any does.
 static inline __attribute__((always_inline)) void tri_refill_load(tri_refill *refill, uintptr_t base, uint32_t group,
                                                                   uint64_t free_slots) {
   struct tri_window *window = refill->window;
   // Without others nobody asks, and it only costs them a look.
   if (tri_load_relaxed(&refill->mutator->world->collect.shared)) tri_group_unload(refill->mutator, window);
-  tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
-  tri_store_release(&window->base, base);
-  window->slot_bytes = refill->class->info->slot_bytes;
-  window->ahead_bytes = tri_refill_ahead_bytes(free_slots, window->slot_bytes, refill->zeroed);
+  uint32_t slot_bytes = refill->class->info->slot_bytes;
   tri_group_own(refill->mutator, refill->class->info, base, group);
   tri_group_note_loaded(refill->mutator, base);
-  tri_store_release(&window->free_slots, free_slots);
+  window->ahead_bytes = tri_refill_ahead_bytes(free_slots, slot_bytes, refill->zeroed);
+  tri_window_load(window, base, slot_bytes, free_slots, tri_refill_as_range(refill, group, free_slots));
 }
 
 static bool tri_refill_from_orphan_locked(tri_refill *refill) {
@@ -65,7 +84,7 @@ static bool tri_refill_from_orphan_locked(tri_refill *refill) {
   tri_span *span = tri_span_at(spans, orphan->window.base);
   uint32_t group = (uint32_t)((orphan->window.base - span->start) / (TRI_WINDOW_SLOTS * span->slot_bytes));
   refill->last_owner = tri_group_take_over(refill->mutator, refill->class->info, orphan->window.base, group);
-  tri_refill_load(refill, orphan->window.base, group, orphan->window.free_slots);
+  tri_refill_load(refill, orphan->window.base, group, tri_window_waiting(&orphan->window));
   refill->window->run_span = tri_span_index(spans, span) + 1;
   refill->window->run_next = refill->window->run_end = 0;
   refill->dirty = !orphan->zeroed;
@@ -261,11 +280,12 @@ static tri_status tri_refill_find(tri_refill *refill) {
 static void tri_refill_zero(const tri_refill *refill) {
   const struct tri_window *window = refill->window;
   size_t slot_bytes = window->slot_bytes;
-  if (window->free_slots == ~UINT64_C(0)) {
+  uint64_t waiting = tri_window_waiting(window);
+  if (waiting == ~UINT64_C(0)) {
     memset((void *)window->base, 0, TRI_WINDOW_SLOTS * slot_bytes);
     return;
   }
-  for (uint64_t left = window->free_slots; left; left &= left - 1)
+  for (uint64_t left = waiting; left; left &= left - 1)
     memset((void *)(window->base + (uint64_t)tri_first_set(left) * slot_bytes), 0, slot_bytes);
 }
 
@@ -292,7 +312,7 @@ static tri_status tri_window_refill(tri_mutator_full *mutator, tri_span_class *c
   }
   tri_mutator_set_busy(mutator, NULL);
   if (status != TRI_OK) return status;
-  tri_allocation_account(mutator, (uint64_t)tri_popcount(refill.window->free_slots) * refill.window->slot_bytes);
+  tri_allocation_account(mutator, tri_window_waiting_bytes(refill.window));
   return TRI_OK;
 }
 
@@ -300,12 +320,12 @@ uintptr_t tri_refill_and_pop(tri_mutator_full *mutator, tri_span_class *class, u
   struct tri_window *window = tri_mutator_window(&mutator->fast, index);
   tri_allocation_gate(mutator);
   // The gate may have let a cycle run, or a hook free into this window.
-  tri_status status = window->free_slots ? TRI_OK : tri_window_refill(mutator, class, index);
+  tri_status status = tri_window_has_any(window) ? TRI_OK : tri_window_refill(mutator, class, index);
   if (status != TRI_OK) {
     mutator->world->collect_for_memory(mutator->world, mutator);
-    status = window->free_slots ? TRI_OK : tri_window_refill(mutator, class, index);
+    status = tri_window_has_any(window) ? TRI_OK : tri_window_refill(mutator, class, index);
     if (status != TRI_OK) tri_allocation_failed(mutator, status);
   }
   *out_status = status;
-  return status == TRI_OK ? tri_window_pop(window) : 0;
+  return status == TRI_OK ? tri_window_take(window, window->slot_bytes) : 0;
 }

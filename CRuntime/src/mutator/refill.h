@@ -9,13 +9,6 @@
 
 #include "mutator/world.h"
 
-/// The lowest slot of a window that has one.
-static inline uintptr_t tri_window_pop(struct tri_window *window) {
-  uint64_t free_slots = window->free_slots;
-  window->free_slots = free_slots & (free_slots - 1);
-  return window->base + (uint64_t)tri_first_set(free_slots) * window->slot_bytes;
-}
-
 /// The empty window `index` is filled, collecting once if memory is short. 0 and *out_status on failure.
 uintptr_t tri_refill_and_pop(tri_mutator_full *mutator, tri_span_class *class, uint32_t index, tri_status *out_status);
 

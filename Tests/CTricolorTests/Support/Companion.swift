@@ -69,7 +69,7 @@ extension TestMutator {
   func drain(_ layout: OpaquePointer, _ bytes: Int) -> [Object] {
     var objects: [Object] = []
     let window = window(layout, bytes)
-    while window.pointee.free_slots != 0 { objects.append(object(layout, bytes)) }
+    while tri_testing_waiting_slots(window) != 0 { objects.append(object(layout, bytes)) }
     return objects
   }
 }

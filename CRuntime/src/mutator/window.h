@@ -1,0 +1,68 @@
+// Windows: up to 64 free slots of one group, which their mutator hands out without asking anyone: by a mask, or as a
+// range, by bumping a pointer. A range takes five instructions where a mask takes ten, and is what processors guess
+// best: 0.6 of the time in a loop that drops what it allocates.
+//
+//   empty -> mask, range   [tri_window_load]   by a refill
+//   mask, range -> empty   [tri_window_take]   inline, slot by slot
+//   range -> mask          [tri_window_fold]   before slots are freed into it, or of its class to a magazine
+//
+// Invariants  Never both. While a class has a magazine, and in the window where the last free went, there is no range:
+//             a free looks at the mask alone to see whether a slot waits.
+// Callers     refill.c, free.c, magazine.c, by the owner; tri_window_waiting() while it is stopped, too.
+#ifndef TRI_MUTATOR_WINDOW_H
+#define TRI_MUTATOR_WINDOW_H
+
+#include "base/assert.h"
+#include "base/atomics.h"
+#include "base/bits.h"
+#include "base/config.h"
+
+static inline bool tri_window_has_range(const struct tri_window *window) {
+  return window->next < window->limit;
+}
+
+/// Whether it has a slot to hand out.
+static inline bool tri_window_has_any(const struct tri_window *window) {
+  return tri_window_has_range(window) || window->free_slots;
+}
+
+/// All slots that wait, as a mask. Two divisions for a range.
+static inline uint64_t tri_window_waiting(const struct tri_window *window) {
+  if (!tri_window_has_range(window)) return window->free_slots;
+  uint32_t first = (uint32_t)(window->next - window->base) / window->slot_bytes;
+  uint32_t count = (uint32_t)(window->limit - window->next) / window->slot_bytes;
+  return tri_low_bits(count) << first;
+}
+
+static inline uint64_t tri_window_waiting_bytes(const struct tri_window *window) {
+  if (tri_window_has_range(window)) return window->limit - window->next;
+  return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
+}
+
+// The stores below are in an order that tri_window_seems_to_hold() relies on, which may be looking from another thread:
+// it must not take a slot that is in use for one that waits.
+
+/// Fills an empty window with slots of a group: its first ones, if as a range.
+static inline void tri_window_load(struct tri_window *window, uintptr_t base, uint32_t slot_bytes, uint64_t free_slots,
+                                   bool as_range) {
+  TRI_ASSERT(!as_range || (free_slots & (free_slots + 1)) == 0);
+  tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
+  tri_store_release(&window->limit, (uintptr_t)0);
+  tri_store_release(&window->base, base);
+  window->slot_bytes = slot_bytes;
+  if (as_range) {
+    tri_store_release(&window->next, base);
+    tri_store_release(&window->limit, base + (uint64_t)tri_popcount(free_slots) * slot_bytes);
+  } else {
+    tri_store_release(&window->free_slots, free_slots);
+  }
+}
+
+/// Makes the range a mask.
+static inline void tri_window_fold(struct tri_window *window) {
+  if (!tri_window_has_range(window)) return;
+  tri_store_release(&window->free_slots, tri_window_waiting(window));
+  tri_store_release(&window->limit, (uintptr_t)0);
+}
+
+#endif
