@@ -34,6 +34,7 @@ typedef enum tri_mutator_state {
 enum {
   TRI_WINDOW_LIST_END = UINT16_MAX, // as loaded_next, an index that no window has; 0 there means "not loaded"
 };
+_Static_assert(2 * (int)TRI_SPAN_CLASS_MAX + 1 < (int)TRI_WINDOW_LIST_END, "every window's index fits");
 
 /// Bits of tri_mutator.request.
 enum {
