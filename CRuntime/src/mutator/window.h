@@ -1,6 +1,6 @@
 // Windows: up to 64 free slots of one group, which their mutator hands out without asking anyone: by a mask, or as a
-// range, by bumping a pointer. A range takes five instructions where a mask takes ten, and is what processors guess
-// best: 0.6 of the time in a loop that drops what it allocates.
+// range, by bumping a pointer. That takes no bit scan and no multiplication, and 0.6 to 0.8 of the time in a loop that
+// drops what it allocates.
 //
 //   empty -> mask, range   [tri_window_load]   by a refill
 //   mask, range -> empty   [tri_window_take]   inline, slot by slot
