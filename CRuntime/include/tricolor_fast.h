@@ -28,7 +28,7 @@ struct tri_window {
   uint16_t loaded_next; ///< the windows this mutator has loaded since the last cycle, as a list
   uint32_t run_span;    ///< groups [run_next, run_end) of this span (an index + 1) are kept for its next refills
   uint8_t run_next, run_end, run_groups;
-  uint8_t loads; ///< counts up with every load: who looks from outside sees whether the rest belongs together
+  uint8_t loads; ///< counts up as a load begins and ends: who looks from outside sees whether the rest belongs together
   uint64_t unused[2];
 };
 

@@ -153,6 +153,36 @@ extension TestMutator {
     }
   }
 
+  @Test("a free takes nothing for waiting that it sees in the middle of a load", arguments: [false, true])
+  func middleOfLoad(_ asRange: Bool) throws {
+    let heap = try TestHeap()
+    let companion = Companion(heap)
+    try heap.attached { mutator in
+      // The group of before, and slots of the one that is being loaded: those of the object wait by what is there.
+      let object = companion.run { other -> UInt in
+        let object = address(other.leaf(200))
+        let window = other.window(heap.leaf, 200)
+        window.pointee.loads += 1
+        if asRange {
+          window.pointee.next = window.pointee.base
+          window.pointee.limit = window.pointee.base + 64 * UInt(window.pointee.slot_bytes)
+        } else {
+          window.pointee.free_slots |= 1
+        }
+        return object
+      }
+      tri_free(mutator.pointer, Object(bitPattern: object)!)
+      companion.run { other in
+        let window = other.window(heap.leaf, 200)
+        window.pointee.loads += 1
+        (window.pointee.next, window.pointee.limit) = (0, 0)
+        window.pointee.free_slots &= ~1
+      }
+      tri_testing_verify(heap.heap)
+    }
+    companion.end()
+  }
+
   @Test("a range that a thread leaves behind is another's, whole")
   func orphan() throws {
     let heap = try TestHeap()

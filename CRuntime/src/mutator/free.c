@@ -19,33 +19,24 @@ _Noreturn static __attribute__((cold, noinline)) void tri_free_refuse(const void
   tri_fatal("free of %p: %s", object, why);
 }
 
-// A load ends the old range, then writes the base, then the new range: with the same end before and after, start and
-// end belong together.
-TRI_NO_TSAN static bool tri_range_seems_to_hold(const struct tri_window *window, uintptr_t slot) {
-  for (;;) {
-    uintptr_t limit = *(const volatile uintptr_t *)&window->limit;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    uintptr_t next = *(const volatile uintptr_t *)&window->next;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (*(const volatile uintptr_t *)&window->limit == limit) return next <= slot && slot < limit;
-  }
-}
-
-// One look at a window whose owner may be popping slots, which only clears other bits, or loading another group. A load
-// counts, then writes the base, then the mask: with the same count before and after, base and mask belong together. The
-// race is meant, and kept from the thread sanitizer, which knows no volatile reads.
+// One look at a window whose owner may be handing out slots, which only takes others away, or loading another group:
+// the count of its loads is odd meanwhile, and a slot that is taken up at this moment need not be found. With the same
+// even count before and after, all that was read belongs together. The race is meant, and kept from the thread
+// sanitizer, which knows no volatile reads.
 TRI_NO_TSAN static bool tri_window_seems_to_hold(const struct tri_window *window, const tri_object_place *place) {
-  uintptr_t base = place->start - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
+  uintptr_t slot = place->start, base = slot - (uint64_t)(place->slot % TRI_WINDOW_SLOTS) * place->span->slot_bytes;
   uint64_t bit = UINT64_C(1) << (place->slot % TRI_WINDOW_SLOTS);
   for (;;) {
     uint8_t before = *(const volatile uint8_t *)&window->loads;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    bool held = *(const volatile uintptr_t *)&window->base == base;
+    bool held = before % 2 == 0 && *(const volatile uintptr_t *)&window->base == base;
     tri_step(TRI_STEP_LOOK);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    // In this order, as a range may become a mask meanwhile.
-    held = held &&
-           (tri_range_seems_to_hold(window, place->start) || *(const volatile uint64_t *)&window->free_slots & bit);
+    bool in_range =
+        *(const volatile uintptr_t *)&window->next <= slot && slot < *(const volatile uintptr_t *)&window->limit;
+    // The mask last, as a range may become one meanwhile.
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    held = held && (in_range || *(const volatile uint64_t *)&window->free_slots & bit);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (!held || *(const volatile uint8_t *)&window->loads == before) return held;
   }
@@ -247,7 +238,7 @@ static bool tri_free_into_last_long_way(tri_mutator_full *mutator, uintptr_t obj
 }
 
 // Whether one of a class's two windows may hold the slot: it lies in the window's group, or just behind one with fewer
-// slots than others.
+// slots than others. Where both are empty the magazine knows it from then on.
 static inline bool tri_free_may_wait(const tri_mutator_full *mutator, tri_magazine *magazine, uintptr_t object) {
   const struct tri_window *window =
       tri_mutator_window((tri_mutator *)(uintptr_t)&mutator->fast, 2 * magazine->class_id);

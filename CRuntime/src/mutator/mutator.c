@@ -215,8 +215,7 @@ void tri_mutator_drop_windows(tri_mutator_full *mutator, bool stopped) {
     struct tri_window *window = tri_mutator_window(&mutator->fast, index);
     mutator->unaccounted_bytes -= (int64_t)tri_window_give_back(&mutator->world->collect, window, stopped);
     next = window->loaded_next;
-    // Base 0: an explicit free finds no group here.
-    *window = (struct tri_window){0};
+    tri_window_clear(window);
   }
   mutator->loaded_windows = TRI_WINDOW_LIST_END;
   mutator->early_until_bytes = 0;
@@ -292,7 +291,7 @@ void tri_mutator_orphan_windows(tri_mutator_full *mutator) {
     if (tri_phase_is_off(collect))
       tri_span_relist_locked(collect, class, tri_span_at(&collect->spans, window->base), 0);
     tri_lock_release(&class->lock);
-    *window = (struct tri_window){0};
+    tri_window_clear(window);
   }
   mutator->loaded_windows = TRI_WINDOW_LIST_END;
 }

@@ -13,16 +13,17 @@ enum {
   // Groups a window takes under the class's lock at once: larger means fewer locks, smaller fewer spans for many
   // threads.
   TRI_RUN_BYTES_MAX = TRI_BLOCK_BYTES,
+  TRI_REFILL_PASSED_MAX = 8, // spans of others that a refill looks past for one of its own
+  TRI_RUN_GROUPS_MAX = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * TRI_GRANULE_BYTES), // of the smallest slots
+  // What is asked for lies so many bytes and slots ahead, in groups of which no more are in use.
   TRI_AHEAD_BYTES = 512,
   TRI_AHEAD_SLOTS = 4,
   TRI_AHEAD_USED_MAX = 4,
-  TRI_AHEAD_SLOT_BYTES_MAX = 512,
-  // Of a count that every whole group lets go up, and every other one go back.
-  TRI_WHOLE_GROUPS_MAX = 48,
+  TRI_AHEAD_SLOT_BYTES_MAX = 512, // pairs of 1 KiB took 1.18 of the time
+  // Of a count that every whole group lets go up by one, and every other one go back: ranges from here on.
   TRI_WHOLE_GROUPS_RANGE = 32,
+  TRI_WHOLE_GROUPS_MAX = 48,
   TRI_WHOLE_GROUPS_BACK = 8,
-  TRI_REFILL_PASSED_MAX = 8, // spans of others that a refill looks past for one of its own
-  TRI_RUN_GROUPS_MAX = TRI_RUN_BYTES_MAX / (TRI_WINDOW_SLOTS * TRI_GRANULE_BYTES), // of the smallest slots
 };
 
 typedef struct tri_refill {

@@ -4,6 +4,7 @@
 //
 //   empty -> mask, range   [tri_window_load]   by a refill
 //   mask, range -> empty   [tri_window_take]   inline, slot by slot
+//   any -> empty           [tri_window_clear]  when its slots were given back, or left behind
 //   range -> mask          [tri_window_fold]   before slots are freed into it, or of its class to a magazine
 //
 // Invariants  Never both. While a class has a magazine, and in the window where the last free went, there is no range:
@@ -39,7 +40,7 @@ static inline uint64_t tri_window_waiting_bytes(const struct tri_window *window)
   return (uint64_t)tri_popcount(window->free_slots) * window->slot_bytes;
 }
 
-// The stores below are in an order that tri_window_seems_to_hold() relies on, which may be looking from another thread:
+// The order of the stores below is what tri_window_seems_to_hold() relies on, which may be looking from another thread:
 // it must not take a slot that is in use for one that waits.
 
 /// Fills an empty window with slots of a group: its first ones, if as a range.
@@ -47,15 +48,18 @@ static inline void tri_window_load(struct tri_window *window, uintptr_t base, ui
                                    bool as_range) {
   TRI_ASSERT(!as_range || (free_slots & (free_slots + 1)) == 0);
   tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
-  tri_store_release(&window->limit, (uintptr_t)0);
   tri_store_release(&window->base, base);
   window->slot_bytes = slot_bytes;
-  if (as_range) {
-    tri_store_release(&window->next, base);
-    tri_store_release(&window->limit, base + (uint64_t)tri_popcount(free_slots) * slot_bytes);
-  } else {
-    tri_store_release(&window->free_slots, free_slots);
-  }
+  tri_store_release(&window->next, base);
+  tri_store_release(&window->limit, as_range ? base + (uint64_t)tri_popcount(free_slots) * slot_bytes : 0);
+  tri_store_release(&window->free_slots, as_range ? 0 : free_slots);
+  tri_store_release(&window->loads, (uint8_t)(window->loads + 1));
+}
+
+/// As if it had never been loaded. Base 0: an explicit free finds no group here.
+static inline void tri_window_clear(struct tri_window *window) {
+  tri_store_release(&window->limit, (uintptr_t)0); // before next becomes 0
+  *window = (struct tri_window){0};
 }
 
 /// Makes the range a mask.
