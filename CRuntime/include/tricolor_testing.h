@@ -35,6 +35,7 @@ typedef enum TRI_CLOSED_ENUM tri_step_point {
   TRI_STEP_STOPPED TRI_SWIFT(stopped),
   TRI_STEP_STARTED TRI_SWIFT(started),
   TRI_STEP_MARK_BATCH TRI_SWIFT(markBatch),
+  TRI_STEP_MARK_PLAIN TRI_SWIFT(markPlain),   ///< a lone marker is about to go object by object among neighbours
   TRI_STEP_SHARE_PARTS TRI_SWIFT(shareParts), ///< what is left of a long object is about to be shared
   TRI_STEP_SWEEP_UNIT TRI_SWIFT(sweepUnit),
   TRI_STEP_ASIDE TRI_SWIFT(stepAside),      ///< a mutator leaves its CPU for a moment: it counts as blocked

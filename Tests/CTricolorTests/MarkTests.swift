@@ -66,6 +66,50 @@ import TricolorCore
     }
   }
 
+  // Among neighbours a lone marker goes object by object: whatever else it meets there is marked as well.
+  @Test(
+    "a tree in allocation order is marked object by object, one of strangers is not, and both to their ends",
+    arguments: [true, false], [true, false])
+  func objectByObject(_ inOrder: Bool, _ tagged: Bool) async {
+    await #expect(processExitsWith: .success) { [inOrder, tagged] in
+      let heap = try TestHeap {
+        $0.mark_workers = 1
+        if tagged { ($0.tag_mask, $0.tag_value) = (0b11, 0b01) }
+      }
+      try heap.attached { mutator in
+        let count = 20_011  // prime: every step visits all
+        let nodes = (0..<count).map { _ in mutator.node(3) }
+        let place = { (index: Int) in nodes[inOrder ? index : index * 7919 % count] }
+        let steps = Seen.count
+        var expected = UInt64(count)
+        mutator.root(place(0))
+        for index in 1..<count {
+          let node = place(index)
+          mutator.store(node, in: place((index - 1) / 2), at: index % 2)
+          guard index % 10 < 5 else { continue }
+          let other: Object? =
+            switch index % 10 {
+            case 0: mutator.leaf(16 + index % 500)  // an object of another kind, of each a sixteenth
+            case 1: index % 16 == 1 ? mutator.node(5) : nil
+            case 2: index % 160 == 2 ? mutator.node(200 + index % 100) : nil
+            case 3: tagged ? mutator.leaf(16) + 1 : nil  // an immediate that is an address inside the heap too
+            default: place(index * 31 % count)
+            }
+          mutator.store(other, in: node, at: 2)
+          if index % 10 < 3 && other != nil { expected += 1 }
+        }
+        tri_testing_set_step_hook { if $0 == .markPlain { Seen.count.add() } }
+        for mode in [Mode.force, .forceBlock] {
+          heap.collector.gc(mode)
+          precondition(heap.statistics.marked_objects_at_last_cycle == expected)
+        }
+        tri_testing_set_step_hook(nil)
+        precondition(heap.liveObjects() == expected)
+        precondition(!tri_testing_has_steps() || (inOrder ? steps.count > 1100 : steps.count == 0), "\(steps.count)")
+      }
+    }
+  }
+
   @Test("a masked layout keeps exactly the words of its prefix and its period", arguments: MarkTests.modes)
   func masks(_ mode: Mode) throws {
     let shapes: [(prefix: UInt32, prefixMask: UInt64, period: UInt32, periodMask: UInt64, words: Int)] = [

@@ -129,7 +129,7 @@ TRI_MARK_INLINE void tri_edge_add_far(const tri_mark_view *view, tri_edge_list *
 
 TRI_MARK_INLINE void tri_edge_add_near(const tri_mark_view *view, tri_edge_list *list, uint64_t offset) {
   uint64_t word = offset >> TRI_MARK_WORD_LOG2, bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63);
-  if (word == list->last.word) {
+  if (__builtin_expect(word == list->last.word, 1)) { // or the loops over arrays have two jumps more
     list->last.bits |= bit;
     return;
   }
@@ -515,6 +515,79 @@ TRI_MARK_INLINE uint64_t tri_marker_run_shallow(tri_marker *marker, const tri_ma
   return scanned;
 }
 
+// In a branch that the compiler is not to turn into a computation.
+static inline void tri_keep_branch(void) {
+  __asm__ volatile("");
+}
+
+// Whether enough of those objects were neighbours. Of a binary tree in breadth-first order a fifth follow each other,
+// of strangers none; two votes have to agree, as to come back takes batches that mix up what is near.
+static inline void tri_marker_vote_plain(tri_marker *marker, uint32_t objects, uint32_t neighbours) {
+  marker->plain_objects += objects;
+  marker->plain_neighbours += neighbours;
+  if (marker->plain_objects < TRI_MARK_PLAIN_OBJECTS) return;
+  bool other = marker->plain_neighbours < marker->plain_objects / 8;
+  marker->votes_to_change = other ? marker->votes_to_change + 1 : 0;
+  marker->plain_objects = marker->plain_neighbours = 0;
+  if (marker->votes_to_change < 2) return;
+  marker->near = false;
+  marker->votes_to_change = 0;
+}
+
+// Where the next objects are neighbours, and nobody else marks: object by object. The next one's address comes from the
+// stack, the stack's top from what was white and no leaf, and that from memory. What is the same most of the time (the
+// layout, white, no leaf) is asked by branches, so that the processor runs ahead: on a tree 1.5 times a plain loop's
+// time; computed, 1.9; in batches 2.6.
+TRI_MARK_INLINE uint64_t tri_marker_run_plain(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
+                                              tri_mark_way way) {
+  enum { PUSHED_MAX = 64 }; // by an object: a mask's bits
+  (void)budget_objects;     // whose end so many may miss
+  tri_step(TRI_STEP_MARK_PLAIN);
+  tri_marker_reserve(marker, PUSHED_MAX);
+  uint32_t room = (TRI_MARK_STACK_ITEMS - marker->depth) / PUSHED_MAX;
+  uint32_t objects = room < TRI_MARK_PLAIN_OBJECTS ? room : TRI_MARK_PLAIN_OBJECTS, left = objects;
+  uint32_t last_entry = UINT32_MAX, neighbours = 0;
+  uint64_t last_item = 0, mask = 0, marked = 0;
+  tri_grey_item *bottom = marker->stack, *top = bottom + marker->depth;
+  for (; top > bottom && left; left--) {
+    tri_grey_item item = *--top;
+    neighbours += (item ^ last_item) >> TRI_MARK_WORD_LOG2 == 0;
+    last_item = item;
+    uint32_t entry = tri_load_relaxed(&view->layout_map[item >> TRI_BLOCK_LOG2]);
+    if (entry != last_entry) {
+      mask = tri_mark_scan_mask(view, item);
+      if (!mask) {
+        top++;
+        break;
+      }
+      tri_keep_branch();
+      last_entry = entry;
+    }
+    const uintptr_t *slots = (const uintptr_t *)(view->start + item);
+    uint64_t rest = mask;
+    do {
+      uint64_t offset;
+      if (!tri_edge_offset(view, tri_load_relaxed(&slots[tri_first_set(rest)]), way.tagged, &offset)) continue;
+      uint64_t *place = &view->marks[offset >> TRI_MARK_WORD_LOG2], seen = tri_load_relaxed(place);
+      uint64_t bit = UINT64_C(1) << (offset >> TRI_GRANULE_LOG2 & 63);
+      if (seen & bit) continue;
+      tri_store_relaxed(place, seen | bit);
+      tri_check_references(marker, offset >> TRI_MARK_WORD_LOG2, bit);
+      marked++;
+      if (tri_mark_is_leaf(view, offset)) continue;
+      tri_keep_branch();
+      *top++ = offset;
+      tri_mark_prefetch(view, offset);
+    } while (rest &= rest - 1);
+  }
+  marker->depth = (uint32_t)(top - bottom);
+  marker->marked_objects += marked;
+  tri_marker_vote_plain(marker, objects - left, neighbours);
+  bool at_long = left && top > bottom;
+  if (at_long) tri_marker_run_one_alone(marker, view);
+  return objects - left + at_long;
+}
+
 // The first is the top of the stack.
 static inline uint32_t tri_marker_take_batch(tri_marker *marker, tri_grey_item *batch) {
   uint32_t size = marker->depth < TRI_MARK_BATCH ? marker->depth : TRI_MARK_BATCH;
@@ -553,20 +626,28 @@ TRI_MARK_INLINE void tri_marker_scan_batch(tri_marker *marker, const tri_mark_vi
   tri_edges_end(marker, &list);
 }
 
-// A look at a few of the edges just read: whether most are like those of a tree in allocation order. Several batches
-// have to agree, for the pipeline runs dry when the loop is changed.
-TRI_MARK_INLINE void tri_marker_vote(tri_marker *marker, bool near) {
+// How many of the first four pairs lie in one mark word each.
+static inline uint32_t tri_mark_neighbours(const uint64_t *offsets) {
   uint32_t neighbours = 0;
+  for (uint32_t i = 0; i < 8; i += 2) neighbours += (offsets[i] ^ offsets[i + 1]) >> TRI_MARK_WORD_LOG2 == 0;
+  return neighbours;
+}
+
+// A look at a few of the edges just read, or at objects that have none: whether most are like those of a tree in
+// allocation order. Several batches have to agree, for the pipeline runs dry when the loop is changed.
+TRI_MARK_INLINE void tri_marker_vote(tri_marker *marker, const tri_mark_batch *batch, bool near) {
+  bool other;
   if (near) {
     if (marker->run_count < 4) return;
+    uint32_t neighbours = 0;
     for (uint32_t i = 1; i <= 4; i++) neighbours += (marker->runs[i].bits & (marker->runs[i].bits - 1)) != 0;
-    marker->votes_to_change = neighbours >= 2 ? 0 : marker->votes_to_change + 1;
-    return;
+    other = neighbours < 2;
+  } else {
+    bool leads_nowhere = marker->edge_count == 0;
+    if ((leads_nowhere ? batch->size : marker->edge_count) < 8) return;
+    other = tri_mark_neighbours(leads_nowhere ? batch->items : marker->edges) >= 3;
   }
-  if (marker->edge_count < 8) return;
-  const uint64_t *edge = marker->edges;
-  for (uint32_t i = 0; i < 8; i += 2) neighbours += (edge[i] ^ edge[i + 1]) >> TRI_MARK_WORD_LOG2 == 0;
-  marker->votes_to_change = neighbours < 3 ? 0 : marker->votes_to_change + 1;
+  marker->votes_to_change = other ? marker->votes_to_change + 1 : 0;
 }
 
 // The pipeline. Between two rounds one batch is on its way, and the edges of the one before it.
@@ -583,7 +664,7 @@ TRI_MARK_INLINE uint64_t tri_marker_run_batches(tri_marker *marker, const tri_ma
     if (way.near) tri_mark_prefetch_batch(view, next, 0);
     tri_marker_visit(marker, view, way.alone);
     tri_marker_scan_batch(marker, view, batch, next, way);
-    tri_marker_vote(marker, way.near);
+    tri_marker_vote(marker, batch, way.near);
     scanned += batch->size;
     tri_mark_batch *done = batch;
     batch = next;
@@ -617,20 +698,32 @@ TRI_MARKER_LOOP(tri_marker_near, tri_marker_run_batches, .near = true)
 TRI_MARKER_LOOP(tri_marker_near_tagged, tri_marker_run_batches, .near = true, .tagged = true)
 TRI_MARKER_LOOP(tri_marker_near_alone, tri_marker_run_batches, .near = true, .alone = true)
 TRI_MARKER_LOOP(tri_marker_near_alone_tagged, tri_marker_run_batches, .near = true, .alone = true, .tagged = true)
+TRI_MARKER_LOOP(tri_marker_plain, tri_marker_run_plain, .alone = true)
+TRI_MARKER_LOOP(tri_marker_plain_tagged, tri_marker_run_plain, .alone = true, .tagged = true)
 TRI_MARKER_LOOP(tri_marker_shallow, tri_marker_run_shallow, .tagged = true)
 TRI_MARKER_LOOP(tri_marker_shallow_alone, tri_marker_run_shallow, .alone = true, .tagged = true)
+
+// Long objects, of which each one is much work, are better off in batches.
+static bool tri_marker_is_among_long(const tri_marker *marker, const tri_mark_view *view) {
+  const tri_grey_item *top = marker->stack + marker->depth;
+  return !tri_mark_scan_mask(view, top[-1]) && !tri_mark_scan_mask(view, top[-2]);
+}
 
 // Scans some, in the way that fits what is there.
 static uint64_t tri_marker_run_some(tri_marker *marker, const tri_mark_view *view, uint64_t budget_objects,
                                     bool alone) {
   // By: near, alone, tagged.
-  static tri_marker_loop *const loops[2][2][2] = {
+  static tri_marker_loop *const batches[2][2][2] = {
       {{tri_marker_far, tri_marker_far_tagged}, {tri_marker_far_alone, tri_marker_far_alone_tagged}},
       {{tri_marker_near, tri_marker_near_tagged}, {tri_marker_near_alone, tri_marker_near_alone_tagged}},
   };
-  if (marker->depth < TRI_MARK_SHALLOW_ITEMS)
-    return (alone ? tri_marker_shallow_alone : tri_marker_shallow)(marker, view, budget_objects);
-  return loops[marker->near][alone][view->tag_mask != 0](marker, view, budget_objects);
+  static tri_marker_loop *const shallow[2] = {tri_marker_shallow, tri_marker_shallow_alone};
+  static tri_marker_loop *const plain[2] = {tri_marker_plain, tri_marker_plain_tagged};
+  bool tagged = view->tag_mask != 0;
+  if (marker->depth < TRI_MARK_SHALLOW_ITEMS) return shallow[alone](marker, view, budget_objects);
+  if (marker->near && alone && !view->confirmed_by && !tri_marker_is_among_long(marker, view))
+    return plain[tagged](marker, view, budget_objects);
+  return batches[marker->near][alone][tagged](marker, view, budget_objects);
 }
 
 static uint64_t tri_marker_run_as(tri_marker *marker, uint64_t budget_objects, bool wait, bool alone,

@@ -9,7 +9,8 @@
 // in allocation order, an array filled in a loop) are one run: they share the prefetch, the instruction that sets them
 // and the look at the layout. *Far*: each is an edge of its own, in half the instructions; a lone marker visits them
 // without a branch, as nobody can predict whether the end of one was marked. Arrays are always read the near way; for
-// other objects each batch votes.
+// other objects each batch votes. Among neighbours a lone marker needs no batches either, as the processor fetches them
+// ahead: it goes object by object, like a plain loop with a stack.
 //
 // Garbage that is scanned, as a stale word keeps it or as it is old, may refer to what was freed explicitly since:
 // where that is possible (tri_collect_doubts) references are taken for words of which A has to confirm that they lead
@@ -38,6 +39,7 @@ enum {
   TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
   TRI_MARK_VOTES = 4,           // batches that have to agree before references are collected in the other way
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
+  TRI_MARK_PLAIN_OBJECTS = 256, // that a lone marker scans one by one, where they are neighbours, between two votes
 };
 
 /// What references that follow each other lead to: bits of a word of M.
@@ -52,8 +54,9 @@ typedef struct tri_marker {
   tri_mark_run *runs;   // TRI_MARK_EDGES, from 1: the same where they are neighbours
   uint32_t depth;
   uint32_t edge_count, run_count;
-  bool near;                // references are collected as runs
-  uint32_t votes_to_change; // batches in a row for which the other way would be better
+  bool near;                                // references are collected as runs
+  uint32_t votes_to_change;                 // batches in a row for which the other way would be better
+  uint32_t plain_objects, plain_neighbours; // since the last vote of those that go object by object
   uint32_t slice_count;
   tri_grey_item slices[TRI_MARK_BATCH]; // what is left of the long objects among those just scanned
   uint64_t marked_objects;
