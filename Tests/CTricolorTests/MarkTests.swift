@@ -110,6 +110,32 @@ import TricolorCore
     }
   }
 
+  @Test("a lone marker that meets strangers among neighbours goes on in batches, and back")
+  func objectByObjectAndBack() async {
+    await #expect(processExitsWith: .success) {
+      let heap = try TestHeap { $0.mark_workers = 1 }
+      try heap.attached { mutator in
+        let count = 20_011  // prime: every step visits all
+        var end: Object?
+        for part in 0..<3 {
+          let nodes = (0..<count).map { _ in mutator.node(3) }
+          let place = { (index: Int) in nodes[part != 1 ? index : index * 7919 % count] }
+          for index in 1..<count { mutator.store(place(index), in: place((index - 1) / 2), at: index % 2) }
+          // Each tree's last node leads to the next one.
+          if let end { mutator.store(place(0), in: end, at: 2) } else { mutator.root(place(0)) }
+          end = place((1 << 14) - 2)
+        }
+        let steps = Seen.count
+        tri_testing_set_step_hook { if $0 == .markPlain { Seen.count.add() } }
+        heap.collector.gc(.forceBlock)
+        tri_testing_set_step_hook(nil)
+        precondition(heap.statistics.marked_objects_at_last_cycle == UInt64(3 * count))
+        // 105 for each tree of neighbours; 105 more if the other one were scanned like them.
+        precondition(!tri_testing_has_steps() || (200...240).contains(steps.count), "\(steps.count)")
+      }
+    }
+  }
+
   @Test("a masked layout keeps exactly the words of its prefix and its period", arguments: MarkTests.modes)
   func masks(_ mode: Mode) throws {
     let shapes: [(prefix: UInt32, prefixMask: UInt64, period: UInt32, periodMask: UInt64, words: Int)] = [

@@ -39,7 +39,8 @@ enum {
   TRI_MARK_APART_BYTES = 128,   // processors fetch lines in pairs: nobody else's fields lie in a marker's
   TRI_MARK_VOTES = 4,           // batches that have to agree before references are collected in the other way
   TRI_MARK_SHALLOW_ITEMS = 4,   // below this depth there is no pipeline
-  TRI_MARK_PLAIN_OBJECTS = 256, // that a lone marker scans one by one, where they are neighbours, between two votes
+  TRI_MARK_PLAIN_OBJECTS = 192, // a vote of those that are scanned one by one, and what is scanned at a time
+  TRI_MARK_PLAIN_STREAK = 8 * TRI_MARK_PLAIN_OBJECTS, // what is scanned without a vote, at most
 };
 
 /// What references that follow each other lead to: bits of a word of M.
@@ -56,7 +57,8 @@ typedef struct tri_marker {
   uint32_t edge_count, run_count;
   bool near;                                // references are collected as runs
   uint32_t votes_to_change;                 // batches in a row for which the other way would be better
-  uint32_t plain_objects, plain_neighbours; // since the last vote of those that go object by object
+  uint32_t plain_streak, plain_until_vote;  // objects between the last vote and the next, and what is left of them
+  uint32_t plain_objects, plain_neighbours; // of the vote that is under way
   uint32_t slice_count;
   tri_grey_item slices[TRI_MARK_BATCH]; // what is left of the long objects among those just scanned
   uint64_t marked_objects;
