@@ -20,8 +20,7 @@
 //             was allocated in this cycle and is black. A marker outside a call holds no items.
 // Callers     the collector, helpers, assisting mutators; one marker per thread, inside worker_begin/end.
 // Its parts   marking/: what the loops read (view), the stack, references to marks (edges), objects to references
-// (scan),
-//             and the loops (batches, one_by_one); mark.c chooses one.
+//             (scan), and the loops (batches, one_by_one); mark.c chooses one.
 // Not here    shading from outside a marker (shade.h), where roots are (mutator/roots.h), when marking is complete
 // (heap/cycle.h).
 #ifndef TRI_COLLECT_MARK_H
