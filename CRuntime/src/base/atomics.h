@@ -12,6 +12,8 @@
 #define tri_add_relaxed(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELAXED)
 #define tri_add_release(place, value) __atomic_fetch_add((place), (value), __ATOMIC_RELEASE)
 #define tri_subtract_relaxed(place, value) __atomic_fetch_sub((place), (value), __ATOMIC_RELAXED)
+/// By the one thread that writes it: a plain addition, which others may read meanwhile.
+#define tri_add_owned(place, value) tri_store_relaxed((place), tri_load_relaxed(place) + (value))
 #define tri_and_relaxed(place, value) __atomic_fetch_and((place), (value), __ATOMIC_RELAXED)
 #define tri_or_relaxed(place, value) __atomic_fetch_or((place), (value), __ATOMIC_RELAXED)
 #define tri_or_ordered(place, value) __atomic_fetch_or((place), (value), __ATOMIC_SEQ_CST)

@@ -100,7 +100,7 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
     tri_free_refuse((void *)object, "it was freed already");
   tri_free_tell_span(&mutator->world->collect.spans, span, object);
   if (mutator->world->collect.marks_kept) tri_free_forget(mutator, object);
-  mutator->freed_bytes += span->slot_bytes;
+  tri_add_owned(&mutator->freed_bytes, span->slot_bytes);
   tri_magazine_put(mutator, span, object);
 }
 
@@ -108,7 +108,7 @@ static inline void tri_free_small(tri_mutator_full *mutator, tri_span *span, uin
 static void tri_free_by_bit(tri_mutator_full *mutator, const tri_object_place *place) {
   tri_world *world = mutator->world;
   tri_space *space = &world->collect.spans.space;
-  mutator->freed_bytes += tri_span_object_bytes(place->span);
+  tri_add_owned(&mutator->freed_bytes, tri_span_object_bytes(place->span));
   if (!tri_bit_set(space->bits.freed, tri_space_granule(space, place->start)))
     tri_free_refuse((void *)place->start, "it was freed already");
   tri_free_tell_span(&world->collect.spans, place->span, place->start);
@@ -131,7 +131,7 @@ static void tri_free_large(tri_mutator_full *mutator, const tri_object_place *pl
   tri_bit_clear(space->bits.marked, granule);
   // Its pages were accounted as allocated, to their end.
   uint64_t object_bytes = tri_span_object_bytes(place->span);
-  mutator->freed_bytes += object_bytes;
+  tri_add_owned(&mutator->freed_bytes, object_bytes);
   mutator->accounted_freed_bytes -= ((uint64_t)place->span->page_count << TRI_PAGE_LOG2) - object_bytes;
   tri_span_retire(&collect->spans, place->span);
 }
@@ -228,7 +228,7 @@ tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, b
   }
   if (marks_kept) tri_free_forget(mutator, object);
   if (last->zeroed) tri_slot_zero_ahead(object, last->slot_bytes);
-  mutator->put_back_bytes += last->slot_bytes;
+  tri_add_owned(&mutator->put_back_bytes, last->slot_bytes);
   last->window->free_slots |= bit;
   last->magazine->window_waits = 1;
   return TRI_FREE_DONE;
@@ -283,7 +283,7 @@ static inline __attribute__((always_inline)) bool tri_free_to_magazine(tri_mutat
   tri_store_release(word, after);
   magazine->slots[magazine->count++] = object;
   magazine->puts++;
-  mutator->freed_bytes += magazine->slot_bytes;
+  tri_add_owned(&mutator->freed_bytes, magazine->slot_bytes);
   return true;
 }
 
