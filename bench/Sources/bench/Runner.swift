@@ -1,5 +1,6 @@
-// Runs rows: every contender its own process, interleaved A B C A B C. A contender that fails in a row is
-// out of that row, with one line about it; everything else goes on.
+// Runs rows: every contender its own process, interleaved A B C A B C. All rows are run once before any is run again:
+// on a shared machine a minute may be slow as a whole, and the median of runs minutes apart does not show it. A
+// contender that fails in a row is out of that row, with one line about it; everything else goes on.
 import Foundation
 
 /// What a row measured, by contender, in the order of the table.
@@ -8,6 +9,19 @@ struct RowResult {
   var samples: [(contender: String, runs: [Sample])] = []
 
   func runs(_ contender: String) -> [Sample] { samples.first { $0.contender == contender }?.runs ?? [] }
+}
+
+/// What was measured of a row so far.
+private struct RowRuns {
+  let row: Row
+  let contenders: [Contender]
+  var samples: [String: [Sample]] = [:]
+  var failed: Set<String> = []
+
+  var result: RowResult {
+    let whole = contenders.filter { !failed.contains($0.name) }
+    return RowResult(row: row, samples: whole.compactMap { c in samples[c.name].map { (c.name, $0) } })
+  }
 }
 
 struct Runner {
@@ -25,18 +39,26 @@ struct Runner {
   }
 
   mutating func run(_ rows: [Row], contenders: [Contender], _ problems: inout Problems) -> [RowResult] {
-    let work = rows.map { row in (row, contenders.filter { takesPart($0, in: row) }) }
-    progress.begin(total: work.reduce(0) { $0 + $1.1.count * runCount($1.0) })
-    var results: [RowResult] = []
-    for (row, contenders) in work {
-      guard let row = withRate(row, results) else {
-        skipped.append("skipped: \(row.title) (\(row.rate!.contender) was not measured, whose speed sets the rate)")
-        progress.skip(contenders.count * runCount(row))
-        continue
+    let work = rows.map { row in RowRuns(row: row, contenders: contenders.filter { takesPart($0, in: row) }) }
+    progress.begin(total: work.reduce(0) { $0 + $1.contenders.count * runCount($1.row) })
+    var done = runInRounds(work.filter { $0.row.rate == nil }, &problems).map(\.result)
+    // These are told how fast others were.
+    let rated = work.filter { $0.row.rate != nil }.compactMap { runs -> RowRuns? in
+      guard let row = withRate(runs.row, done) else {
+        skipped.append(
+          "skipped: \(runs.row.title) (\(runs.row.rate!.contender) was not measured, whose speed sets the rate)")
+        progress.skip(runs.contenders.count * runCount(runs.row))
+        return nil
       }
-      results.append(run(row, contenders: contenders, &problems))
+      return RowRuns(row: row, contenders: runs.contenders)
     }
+    done += runInRounds(rated, &problems).map(\.result)
     progress.end()
+    let results = rows.compactMap { row in done.first { $0.row.title == row.title } }
+    for result in results {
+      for line in Runner.wrongMarks(result) { problems.add(line) }
+      if let disagreement = Runner.disagreement(result) { problems.add(disagreement) }
+    }
     return results
   }
 
@@ -60,28 +82,25 @@ struct Runner {
     programs.appending(path: "\(row.program)-\(contender.build.rawValue)")
   }
 
-  private mutating func run(_ row: Row, contenders: [Contender], _ problems: inout Problems) -> RowResult {
-    var runs: [String: [Sample]] = [:]
-    var failed: Set<String> = []
-    for _ in 0..<runCount(row) {
-      for contender in contenders {
-        progress.step("\(row.title): \(contender.name)")
-        if failed.contains(contender.name) { continue }
-        switch measure(row, contender) {
-        case .success(let measurement): runs[contender.name, default: []].append(measurement)
-        case .failure(let failure):
-          failed.insert(contender.name)
-          problems.add("\(row.title), \(contender.name): \(failure.reason)")
-        }
+  private mutating func runInRounds(_ work: [RowRuns], _ problems: inout Problems) -> [RowRuns] {
+    var work = work
+    for round in 0..<(work.map { runCount($0.row) }.max() ?? 0) {
+      for index in work.indices where round < runCount(work[index].row) { runOnce(&work[index], &problems) }
+    }
+    return work
+  }
+
+  private mutating func runOnce(_ runs: inout RowRuns, _ problems: inout Problems) {
+    for contender in runs.contenders {
+      progress.step("\(runs.row.title): \(contender.name)")
+      if runs.failed.contains(contender.name) { continue }
+      switch measure(runs.row, contender) {
+      case .success(let measurement): runs.samples[contender.name, default: []].append(measurement)
+      case .failure(let failure):
+        runs.failed.insert(contender.name)
+        problems.add("\(runs.row.title), \(contender.name): \(failure.reason)")
       }
     }
-    let samples = contenders.compactMap { contender in
-      failed.contains(contender.name) ? nil : runs[contender.name].map { (contender.name, $0) }
-    }
-    let result = RowResult(row: row, samples: samples)
-    for line in Runner.wrongMarks(result) { problems.add(line) }
-    if let disagreement = Runner.disagreement(result) { problems.add(disagreement) }
-    return result
   }
 
   struct Failure: Error, Equatable {

@@ -22,6 +22,20 @@ extension ProcessTests {
       #expect(results[0].ratio("second", to: "first") == 0.5)
     }
 
+    @Test func `all rows are run once before any is run again, and results stand in the order of the rows`() throws {
+      let log = programs.folder.appending(path: "log").path
+      try programs.add("fake-malloc", "echo $1 >> \(log); echo '\(line(cpuNs: 100))'")
+      var rows = ["a", "b", "c"].map { fakeRow($0) }
+      for index in rows.indices { rows[index].arguments = [rows[index].title] }
+      rows[1].runsAtMost = 1
+      var runner = programs.runner(repetitions: 3)
+      var problems = Problems()
+      let results = runner.run(rows, contenders: [first], &problems)
+      #expect(try String(contentsOfFile: log, encoding: .utf8) == "a\nb\nc\na\nc\na\nc\n")
+      #expect(results.map(\.row.title) == ["a", "b", "c"])
+      #expect(results.map { $0.runs("first").count } == [3, 1, 3])
+    }
+
     @Test func `a contender that crashes is named, and the others go on`() throws {
       try programs.add("fake-malloc", "kill -SEGV $$")
       try programs.add("fake-tricolor", "echo '\(line(cpuNs: 50))'")
