@@ -131,6 +131,34 @@ extension TestMutator {
     }
   }
 
+  @Test("freed by turns, objects of several classes go back into the windows of their own", arguments: [false, true])
+  func freedByTurns(_ minorCycles: Bool) throws {
+    let heap = try TestHeap { if minorCycles { $0.generations = .always } }
+    try heap.attached { mutator in
+      if minorCycles { heap.collector.gc(.background) }
+      let sizes = [32, 64, 200]
+      let objects = sizes.map { mutator.intoRange(heap.leaf, $0) }
+      for index in 1..<3 {
+        for (size, of) in zip(sizes, objects) {
+          tri_free(mutator.pointer, of[index])
+          #expect(mutator.window(heap.leaf, size).waits == 59 + index)
+        }
+      }
+      tri_testing_verify(heap.heap)
+      for index in 1..<3 {
+        for (size, of) in zip(sizes, objects) { #expect(mutator.leaf(size) == of[index]) }
+      }
+      // The windows are loaded again, with ranges: what is freed of them, or of what they held, is found elsewhere.
+      for size in sizes { _ = mutator.drain(heap.leaf, size) }
+      let next = sizes.map { mutator.leaf($0) }
+      for of in objects { tri_free(mutator.pointer, of[2]) }
+      for object in next { tri_free(mutator.pointer, object) }
+      tri_testing_verify(heap.heap)
+      var seen = Set<UInt>()
+      for size in sizes { #expect(seen.insert(address(mutator.leaf(size))).inserted) }
+    }
+  }
+
   @Test("freed to a magazine, a slot ends the ranges of its class, and the next refill brings none")
   func magazine() throws {
     let heap = try TestHeap()

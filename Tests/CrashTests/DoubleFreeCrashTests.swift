@@ -50,6 +50,18 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
+  @Test("in this thread's window, where objects of another class were freed by turns", arguments: [0, 1, 2])
+  func ownWindowByTurns(_ again: Int) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      [again = again as Int] in
+      let crash = CrashHeap()
+      let objects = (0..<3).map { _ in [crash.leaf(64), crash.leaf(200)] }
+      for pair in objects { for object in pair { tri_free(crash.mutator, object) } }
+      tri_free(crash.mutator, objects[again][0])
+    }
+    expect(result, says: "free of 0x", freedAlready)
+  }
+
   @Test("in a magazine, of a group whose window was empty, and has slots again", arguments: [false, true])
   func ownGroup(_ isBeside: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

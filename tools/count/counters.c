@@ -122,6 +122,16 @@ static uint64_t count_free_pairs(tri_mutator *m) {
   return COUNT_OBJECTS;
 }
 
+// Of two classes by turns, each back into its own window.
+static uint64_t count_free_by_turns(tri_mutator *m) {
+  for (int i = 0; i < COUNT_OBJECTS / 2; i++) {
+    void *small = tri_alloc_leaf_uninitialized(m, sizeof(struct leaf)), *large = tri_alloc_leaf_uninitialized(m, 200);
+    tri_free(m, small);
+    tri_free(m, large);
+  }
+  return COUNT_OBJECTS;
+}
+
 static uint64_t count_free_batches(tri_mutator *m) {
   for (int round = 0; round < COUNT_OBJECTS / COUNT_BATCH; round++) {
     for (int i = 0; i < COUNT_BATCH; i++) objects[i] = tri_alloc_leaf_uninitialized(m, sizeof(struct leaf));
@@ -346,6 +356,7 @@ static const counter counters[] = {
     {"alloc-into-holes-64", count_make_holes, count_alloc_into_holes, NULL, 1, TRI_GENERATIONS_AUTOMATIC},
     {"new-32-init-2", NULL, count_new, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
     {"free-pair-64", NULL, count_free_pairs, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
+    {"free-by-turns", NULL, count_free_by_turns, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
     {"free-batch-64", NULL, count_free_batches, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
     {"free-churn", count_make_churn, count_free_churn, NULL, 0, TRI_GENERATIONS_AUTOMATIC},
     {"free-churn-zeroed", count_make_churn_zeroed, count_free_churn_zeroed, NULL, 0, TRI_GENERATIONS_AUTOMATIC},

@@ -185,6 +185,7 @@ static void tri_free_remember(tri_mutator_full *mutator, tri_span *span, uint32_
       .magazine = tri_mutator_magazine(mutator, span->class_id),
       .span = span,
   };
+  *tri_mutator_free_place(mutator, span->class_id) = mutator->last_freed;
 }
 
 // Whether a slot of a loaded group is no object by what its span's bits say: freed alone, when the window was empty, or
@@ -206,11 +207,10 @@ typedef enum tri_free_answer {
   TRI_FREE_LONG_WAY,  // the same; the long way may do it
 } tri_free_answer;
 
-// Into the window where the last one went: two comparisons and a multiplication instead of the way through the span.
-// What only some spans take, and every refusal, is left to the long way.
+// Into the window where the last one went, of all or of its class: two comparisons and a multiplication instead of the
+// way through the span. What only some spans take, and every refusal, is left to the long way.
 static inline __attribute__((always_inline)) tri_free_answer
-tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, bool marks_kept) {
-  const tri_free_place *last = &mutator->last_freed;
+tri_free_into(tri_mutator_full *mutator, const tri_free_place *last, uintptr_t object, bool long_way, bool marks_kept) {
   uint64_t offset = object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return TRI_FREE_ELSEWHERE;
   TRI_ASSERT(!tri_window_has_range(last->window));
@@ -234,7 +234,7 @@ tri_free_into_last(tri_mutator_full *mutator, uintptr_t object, bool long_way, b
   return TRI_FREE_DONE;
 }
 static bool tri_free_into_last_long_way(tri_mutator_full *mutator, uintptr_t object) {
-  return tri_free_into_last(mutator, object, true, mutator->fast.barrier != 0) == TRI_FREE_DONE;
+  return tri_free_into(mutator, &mutator->last_freed, object, true, mutator->fast.barrier != 0) == TRI_FREE_DONE;
 }
 
 // Whether one of a class's two windows may hold the slot: it lies in the window's group, or just behind one with fewer
@@ -347,19 +347,45 @@ static __attribute__((noinline)) void tri_free_last_otherwise(tri_mutator_full *
   if (!freed) tri_free_otherwise(mutator, object);
 }
 
+// Into the window where the last one of its class went, as programs free objects of several classes by turns. The class
+// is the block's, whatever is there: a place is compared with the object before it says anything.
+static inline bool tri_free_into_last_of_class(tri_mutator_full *mutator, uintptr_t object, bool marks_kept) {
+  const tri_space *space = &mutator->world->collect.spans.space;
+  uint64_t granule = (object - mutator->fast.heap_start) >> TRI_GRANULE_LOG2;
+  if (granule >= tri_load_acquire(&space->committed_granules)) return false;
+  tri_layout_entry entry = tri_load_relaxed(&space->layout_map[granule >> (TRI_BLOCK_LOG2 - TRI_GRANULE_LOG2)]);
+  const tri_free_place *place = tri_mutator_free_place(mutator, entry & TRI_ENTRY_CLASS);
+  return tri_free_into(mutator, place, object, false, marks_kept) == TRI_FREE_DONE;
+}
+
+// Neither into the window of the last one nor into a magazine.
+static inline __attribute__((always_inline)) void tri_free_by_turns_as(tri_mutator_full *mutator, void *object,
+                                                                       bool marks_kept) {
+  bool freed = tri_free_into_last_of_class(mutator, (uintptr_t)object, marks_kept);
+  tri_lone_leave(mutator);
+  if (!freed) tri_free_otherwise(mutator, object);
+}
+static __attribute__((noinline)) void tri_free_by_turns(tri_mutator_full *mutator, void *object) {
+  tri_free_by_turns_as(mutator, object, false);
+}
+static __attribute__((noinline)) void tri_free_by_turns_keeping_marks(tri_mutator_full *mutator, void *object) {
+  tri_free_by_turns_as(mutator, object, true);
+}
+
 // The commonest two ways by themselves: a frame would cost as much as half of their checks. The mutator asked for its
 // liberty, and leaves.
 static inline __attribute__((always_inline)) void tri_free_at_liberty(tri_mutator_full *mutator, void *object,
                                                                       tri_liberty liberty, bool marks_kept) {
-  tri_free_answer answer = tri_free_into_last(mutator, (uintptr_t)object, false, marks_kept);
+  tri_free_answer answer = tri_free_into(mutator, &mutator->last_freed, (uintptr_t)object, false, marks_kept);
   if (__builtin_expect(answer == TRI_FREE_LONG_WAY, 0)) {
     tri_free_last_otherwise(mutator, object);
     return;
   }
-  bool freed = answer == TRI_FREE_DONE || tri_free_to_magazine(mutator, &mutator->world->collect.spans,
-                                                               (uintptr_t)object, false, liberty, marks_kept);
-  tri_lone_leave(mutator);
-  if (!freed) tri_free_otherwise(mutator, object);
+  if (answer == TRI_FREE_DONE ||
+      tri_free_to_magazine(mutator, &mutator->world->collect.spans, (uintptr_t)object, false, liberty, marks_kept))
+    tri_lone_leave(mutator);
+  else
+    (marks_kept ? tri_free_by_turns_keeping_marks : tri_free_by_turns)(mutator, object);
 }
 
 static __attribute__((noinline)) void tri_free_beside_others(tri_mutator_full *mutator, void *object) {

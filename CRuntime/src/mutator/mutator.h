@@ -53,7 +53,8 @@ typedef struct tri_operand_stack {
   void **top;
 } tri_operand_stack;
 
-/// Where the last explicit free put a slot back (mutator/free.c). A stale one fails the comparison with its window.
+/// Where the last explicit free of a class put a slot back (mutator/free.c). A stale one fails the comparison with its
+/// window.
 typedef struct tri_free_place {
   uintptr_t base;
   uint32_t bytes; // of the group
@@ -64,6 +65,8 @@ typedef struct tri_free_place {
   struct tri_magazine *magazine; // of its class, or of another that has the same place
   tri_span *span;
 } tri_free_place;
+
+enum { TRI_FREE_PLACES = 32 }; // found by class modulo this
 
 enum { TRI_SCOPE_BLOCK_SLOTS = 126 };
 typedef struct tri_scope_block {
@@ -117,25 +120,26 @@ typedef struct tri_mutator_full {
     uintptr_t stack_pointer; // [owner; read while stopped] while it runs on a fiber
     tri_registers registers; // [owner; read while stopped] likewise
   } native;
-  tri_scope_block *scopes;                     // [owner; read while stopped] innermost block
-  size_t scope_depth;                          // slots in use, over all blocks
-  size_t scope_open;                           // scopes open
-  tri_operand_stack *operand_stacks;           // [owner; read while stopped]
-  tri_marker marker;                           // [owner] for assists; stack is NULL until the first one
-  int64_t assist_credit;                       // [owner] objects marked ahead of what allocation owes
-  uint32_t refills_since_stress;               // [owner]
-  tri_free_place last_freed;                   // [owner]
-  uint8_t whole_groups;                        // [owner] how far nearly all that it loaded lately were (refill.c)
-  bool magazines_used;                         // [owner; collector while stopped] some magazine belongs to a class
-  bool magazines_touched;                      // [owner] since it was attached
-  uint64_t pages_in_hand_first, pages_in_hand; // [owner] taken for a large object that is not there yet
-  uint64_t freed_bytes;                        // [owner; relaxed read] explicitly, but for what went back into a window
-  uint64_t put_back_bytes;                     // [owner; relaxed read] what did: it was never counted as allocated
-  uint64_t accounted_freed_bytes;              // [owner] of freed_bytes, what is in the heap's counters
-  int64_t unaccounted_bytes;  // [owner] allocated and not yet in the heap's counters; negative after a drop
-  int64_t early_until_bytes;  // [owner; collector while stopped] below that the trigger is not reached yet
-  int64_t sweep_debt_bytes;   // [owner] allocated beside a sweep, and no unit swept for it yet
-  tri_barrier_buffer barrier; // last: a page that is not touched before much is recorded
+  tri_scope_block *scopes;                      // [owner; read while stopped] innermost block
+  size_t scope_depth;                           // slots in use, over all blocks
+  size_t scope_open;                            // scopes open
+  tri_operand_stack *operand_stacks;            // [owner; read while stopped]
+  tri_marker marker;                            // [owner] for assists; stack is NULL until the first one
+  int64_t assist_credit;                        // [owner] objects marked ahead of what allocation owes
+  uint32_t refills_since_stress;                // [owner]
+  tri_free_place last_freed;                    // [owner] of all classes, or of one that was freed by turns with others
+  tri_free_place freed_places[TRI_FREE_PLACES]; // [owner] of each class
+  uint8_t whole_groups;                         // [owner] how far nearly all that it loaded lately were (refill.c)
+  bool magazines_used;                          // [owner; collector while stopped] some magazine belongs to a class
+  bool magazines_touched;                       // [owner] since it was attached
+  uint64_t pages_in_hand_first, pages_in_hand;  // [owner] taken for a large object that is not there yet
+  uint64_t freed_bytes;           // [owner; relaxed read] explicitly, but for what went back into a window
+  uint64_t put_back_bytes;        // [owner; relaxed read] what did: it was never counted as allocated
+  uint64_t accounted_freed_bytes; // [owner] of freed_bytes, what is in the heap's counters
+  int64_t unaccounted_bytes;      // [owner] allocated and not yet in the heap's counters; negative after a drop
+  int64_t early_until_bytes;      // [owner; collector while stopped] below that the trigger is not reached yet
+  int64_t sweep_debt_bytes;       // [owner] allocated beside a sweep, and no unit swept for it yet
+  tri_barrier_buffer barrier;     // last: a page that is not touched before much is recorded
 } tri_mutator_full;
 _Static_assert(offsetof(tri_mutator_full, stack_pointer) == TRI_CACHE_LINE_BYTES &&
                    offsetof(tri_mutator_full, away) == 2 * TRI_CACHE_LINE_BYTES - 1,
@@ -184,6 +188,10 @@ enum {
   // Behind the windows, in the same mapping (magazine.h).
   TRI_MUTATOR_MAGAZINES_OFFSET = TRI_MUTATOR_WINDOWS_OFFSET + TRI_MUTATOR_WINDOW_COUNT * (int)sizeof(struct tri_window),
 };
+
+static inline tri_free_place *tri_mutator_free_place(tri_mutator_full *mutator, uint32_t class_id) {
+  return &mutator->freed_places[class_id % TRI_FREE_PLACES];
+}
 
 /// Makes up for the ends of marking that it stood still for: barrier off, what it allocates white, the map of the old
 /// objects the one of now. The owner under the world lock, or the collector while it is stopped.

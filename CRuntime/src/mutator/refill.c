@@ -58,6 +58,8 @@ static bool tri_refill_as_range(const tri_refill *refill, uint32_t group, uint64
   if (seen < TRI_WHOLE_GROUPS_MAX) mutator->whole_groups = (uint8_t)(seen + 1);
   if (seen < TRI_WHOLE_GROUPS_RANGE) return false;
   if (tri_mutator_magazine(mutator, refill->class->id)->class_id == refill->class->id) return false;
+  tri_free_place *place = tri_mutator_free_place(mutator, refill->class->id);
+  if (place->window == refill->window) place->bytes = 0;
   if (mutator->last_freed.window == refill->window) mutator->last_freed.bytes = 0;
   return true;
 }
