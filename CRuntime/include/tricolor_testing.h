@@ -106,6 +106,7 @@ typedef enum TRI_CLOSED_ENUM tri_break {
   TRI_BREAK_TICKET TRI_SWIFT(ticket),              ///< a block with a ticket of a span that is not lent
   TRI_BREAK_TICKET_FREED TRI_SWIFT(ticketFreed),   ///< an F bit in a block with a ticket
   TRI_BREAK_GROUP_OWNER TRI_SWIFT(groupOwner),     ///< the last group of a span belongs to a mutator that never had it
+  TRI_BREAK_FREED_PLACE TRI_SWIFT(freedPlace),     ///< where a class was freed last, with another span's name on it
   TRI_BREAK_SPAN_LIST TRI_SWIFT(spanList),         ///< a span whose successor on its class's list is itself
   TRI_BREAK_SPAN_LISTED TRI_SWIFT(spanListed),     ///< a span on a list that does not know of it
 } tri_break;

@@ -62,6 +62,18 @@ extension CrashHeap {
     expect(result, says: "free of 0x", freedAlready)
   }
 
+  @Test("the place of a class's last free is of the span it says, if it has not been left since")
+  func placeOfAnotherSpan() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let crash = CrashHeap()
+      let objects = (0..<2).map { _ in [crash.leaf(64), crash.leaf(200)] }
+      for object in objects[0] { tri_free(crash.mutator, object) }
+      tri_testing_break(crash.heap, .freedPlace)
+      tri_free(crash.mutator, objects[1][0])  // not the class that was freed last
+    }
+    expect(result, says: "assertion failed", "last->span ==")
+  }
+
   @Test("in a magazine, of a group whose window was empty, and has slots again", arguments: [false, true])
   func ownGroup(_ isBeside: Bool) async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {

@@ -147,6 +147,11 @@ void tri_testing_break(tri_heap *heap, tri_break what) {
     return;
   case TRI_BREAK_ASSIST_POOL: heap->world.assist_pool_objects = -1; return;
   case TRI_BREAK_MUTATOR_COUNT: heap->world.mutator_count++; return;
+  case TRI_BREAK_FREED_PLACE: {
+    tri_mutator_full *mutator = heap->world.mutators;
+    for (uint32_t place = 0; place < TRI_FREE_PLACES; place++) mutator->freed_places[place].span = NULL;
+    return;
+  }
   case TRI_BREAK_MISSED_END: heap->world.mutators->marking_ends--; return;
   case TRI_BREAK_UNSEEN_MARK: collect->marked_objects++; return;
   case TRI_BREAK_TIE_COUNT: collect->ties.tied++; return;

@@ -214,6 +214,8 @@ tri_free_into(tri_mutator_full *mutator, const tri_free_place *last, uintptr_t o
   uint64_t offset = object - last->base;
   if (offset >= last->bytes || last->window->base != last->base) return TRI_FREE_ELSEWHERE;
   TRI_ASSERT(!tri_window_has_range(last->window));
+  // However long ago: where a group of a class begins says which span of the class it belongs to.
+  TRI_ASSERT(last->span == tri_span_at(&mutator->world->collect.spans, last->base));
   uint32_t slot = tri_slot_index(offset, last->slot_inverse);
   if ((uint64_t)slot * last->slot_bytes != offset) return TRI_FREE_ELSEWHERE;
   uint64_t bit = UINT64_C(1) << (slot & 63);

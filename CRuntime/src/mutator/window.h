@@ -7,8 +7,8 @@
 //   any -> empty           [tri_window_clear]  when its slots were given back, or left behind
 //   range -> mask          [tri_window_fold]   before slots are freed into it, or of its class to a magazine
 //
-// Invariants  Never both. While a class has a magazine, and in the window where the last free went, there is no range:
-//             a free looks at the mask alone to see whether a slot waits.
+// Invariants  Never both. While a class has a magazine, and in the windows where the last frees went, there is no
+//             range: a free looks at the mask alone to see whether a slot waits.
 // Callers     refill.c, free.c, magazine.c, by the owner; tri_window_waiting() while it is stopped, too.
 #ifndef TRI_MUTATOR_WINDOW_H
 #define TRI_MUTATOR_WINDOW_H
